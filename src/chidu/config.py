@@ -114,7 +114,7 @@ class TrainConfig:
     weight_decay: float = 0.1
     """Decoupled decay of the matrices inside the blocks, multiplied by the current rate as in torch's AdamW."""
     beta1: float = 0.9
-    beta2: float = 0.95
+    beta2: float = 0.99
     eps: float = 1e-10
     clip_norm: float = 1.0
     """Largest gradient norm that is let through unscaled."""

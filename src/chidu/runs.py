@@ -53,8 +53,14 @@ class Run:
     """Columns that chidu does not know, as they stood."""
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values of every known field."""
-        return {f.name: getattr(self, f.name) for f in fields(self) if f.name != "extra"} | dict(self.extra)
+        """Plain values of every field; a loss that is not a number becomes null."""
+        values = {f.name: getattr(self, f.name) for f in fields(self)} | {"extra": dict(self.extra)}
+        return values | {"loss": self.loss if math.isfinite(self.loss) else None}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> "Run":
+        """Read what `to_json` wrote."""
+        return cls(**{**value, "loss": math.nan if value["loss"] is None else value["loss"]})
 
 
 @dataclass(frozen=True)
@@ -77,6 +83,8 @@ class RunTable:
     """The file they were read from, or what made them."""
     notes: tuple[str, ...] = ()
     """What was assumed when the table was read (units, conventions)."""
+    lines: tuple[int, ...] = ()
+    """Line of the file of each run; empty in tables that were not read from one."""
 
     def __len__(self) -> int:
         """Number of usable runs."""
@@ -98,9 +106,11 @@ class RunTable:
 
     def without(self, reasons: Mapping[int, str]) -> "RunTable":
         """Set runs aside by their position, [position] -> reason."""
-        gone = [SetAside(i + 1, self.runs[i].run, reason) for i, reason in sorted(reasons.items())]
-        kept = tuple(run for i, run in enumerate(self.runs) if i not in reasons)
-        return replace(self, runs=kept, set_aside=(*self.set_aside, *gone))
+        lines = self.lines or tuple(range(1, len(self.runs) + 1))
+        gone = [SetAside(lines[i], self.runs[i].run, reason) for i, reason in sorted(reasons.items())]
+        kept = [i for i in range(len(self.runs)) if i not in reasons]
+        runs, left = tuple(self.runs[i] for i in kept), tuple(lines[i] for i in kept)
+        return replace(self, runs=runs, lines=left, set_aside=(*self.set_aside, *gone))
 
 
 NUMBERS = tuple(f.name for f in fields(Run) if "float" in str(f.type))
@@ -165,16 +175,17 @@ def read_runs(path: str | Path, columns: Mapping[str, str] | None = None) -> Run
         columns: chidu's name -> the file's name, for columns that are spelt otherwise.
 
     Raises:
-        InputError: no such file, a missing column, text in a number, a value that is not finite or not positive, no rows.
+        InputError: no such file, a missing column, text in a number, a value not finite or not positive, no rows.
     """
     path = Path(path)
-    rows, header = _read_rows(path)
+    rows, header = read_rows(path)
     names = _match_columns(path, header, columns or {})
-    runs, aside = [], []
+    runs, lines, aside = [], [], []
     for line, row in rows:
         run = _read_run(path, line, row, names)
         if run.status.lower() in ("done", "finished", "completed", "ok"):
             runs.append(run)
+            lines.append(line)
         else:
             aside.append(SetAside(line, run.run, f"status is {run.status!r}"))
     if not runs:
@@ -183,22 +194,22 @@ def read_runs(path: str | Path, columns: Mapping[str, str] | None = None) -> Run
     if "flops" not in names:
         runs = [replace(run, flops=law_flops(run.params or 0, run.tokens or 0)) for run in runs]
         notes.append("flops was not given and is taken as 6 * params * tokens")
-    return RunTable(tuple(runs), tuple(aside), str(path), tuple(notes))
+    return RunTable(tuple(runs), tuple(aside), str(path), tuple(notes), tuple(lines))
 
 
-def _read_rows(path: Path) -> tuple[list[tuple[int, dict[str, str]]], list[str]]:
+def read_rows(path: Path) -> tuple[list[tuple[int, dict[str, str]]], list[str]]:
     """Rows of a CSV as (line, {column: text}), and the header."""
     try:
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
-        raise InputError(f"{path} does not exist; name a CSV file of runs") from None
+        raise InputError(f"{path} does not exist; name a CSV file") from None
     except IsADirectoryError:
-        raise InputError(f"{path} is a folder; name a CSV file of runs") from None
+        raise InputError(f"{path} is a folder; name a CSV file") from None
     except UnicodeDecodeError:
-        raise InputError(f"{path} is not text (UTF-8); name a CSV file of runs") from None
+        raise InputError(f"{path} is not text (UTF-8); name a CSV file") from None
     first = text.split("\n", 1)[0]
     if "\0" in text:
-        raise InputError(f"{path} is a binary file; name a CSV file of runs")
+        raise InputError(f"{path} is a binary file; name a CSV file")
     reader = csv.reader(io.StringIO(text), delimiter="\t" if "\t" in first and "," not in first else ",")
     header = [name.strip() for name in next(reader, [])]
     if not header:
@@ -259,13 +270,13 @@ def _read_run(path: Path, line: int, row: Mapping[str, str], names: Mapping[str,
             if ours in needed and not unfinished:
                 raise InputError(f"{path}, row {line}: {theirs} is empty; fill it in or delete the row")
             continue
-        values[ours] = text if ours in TEXTS else _check_number(path, line, ours, theirs, text, strict=not unfinished)
+        values[ours] = text if ours in TEXTS else check_number(path, line, ours, theirs, text, strict=not unfinished)
     if unfinished:
         values.setdefault("loss", math.nan)
     return Run(**values, extra={name: row[name] for name in row if name not in names.values()})
 
 
-def _check_number(path: Path, line: int, ours: str, theirs: str, text: str, *, strict: bool) -> float:
+def check_number(path: Path, line: int, ours: str, theirs: str, text: str, *, strict: bool) -> float:
     """Read one number of a row; a run that did not finish may carry anything."""
     try:
         value = parse_number(text)
@@ -298,5 +309,7 @@ def _text(value: float | str | None) -> str:
     if value is None:
         return ""
     if isinstance(value, float):
+        if math.isnan(value):
+            return ""
         return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
     return str(value)

@@ -1,0 +1,159 @@
+"""Which runs to make for a budget of time: several sizes at each of several amounts of compute.
+
+The law can tell parameters from tokens only where their ratio varies (2605.08541), so each compute budget is spent at
+several ratios around the compute-optimal one, and the budgets are spread by a constant factor, for the lever.
+"""
+
+import heapq
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from chidu.accounting import law_flops
+from chidu.config import TrainConfig
+from chidu.errors import InputError
+from chidu.ladder.plan import Plan, Role, Rung, Speed
+from chidu.ladder.recipe import Recipe
+
+
+@dataclass(frozen=True, kw_only=True)
+class Design:
+    """The shape of a ladder, relative to its largest amount of compute."""
+
+    budgets: int = 3
+    """Amounts of compute."""
+    spread: tuple[float, float] = (2.0, 3.0)
+    """Least and most factor between one amount and the next; the most is taken as soon as the time allows."""
+    ratios: tuple[float, ...] = (6.0, 15.0, 36.0, 90.0)
+    """Tokens per parameter aimed at, at every amount of compute."""
+    least_ratio: float = 4.0
+    """Rungs below this are undertrained and say little of a well-trained target (2502.18969): left out."""
+    replicates: int = 2
+    """Further seeds of one rung at the smallest amount of compute, which measure the noise between runs."""
+    probe_factors: tuple[float, ...] = (0.5, 2.0)
+    """Multiples of the recipe's rates tried at two sizes: the learning-rate gate."""
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """What a design needs to know of the data."""
+
+    id: str
+    vocab_size: int
+    train_tokens: int
+    evaluation_tokens: int
+    """Tokens that are evaluated at the end of a run."""
+
+
+def design(
+    budget_seconds: float,
+    corpus: Corpus,
+    speed: Speed,
+    *,
+    recipe: Recipe = Recipe(),
+    shape: Design = Design(),
+    seed: int = 0,
+) -> Plan:
+    """Design the largest ladder of that shape whose predicted wall-clock time fits the budget.
+
+    Raises:
+        InputError: the budget is too small for the smallest ladder, or the corpus too small for the one that fits.
+    """
+    smallest = _smallest_budget(corpus, recipe, shape)
+    least = smallest * shape.spread[0] ** (shape.budgets - 1)
+
+    def ladder(top: float) -> list[Rung]:
+        factor = (top / smallest) ** (1 / (shape.budgets - 1))
+        factor = min(max(factor, shape.spread[0]), shape.spread[1])
+        budgets = [top / factor**i for i in range(shape.budgets)]
+        return _rungs(budgets, corpus, speed, recipe, shape, seed)
+
+    def makespan(top: float) -> float:
+        return schedule_seconds([rung.seconds for rung in ladder(top)], speed.workers)
+
+    needed = makespan(least)
+    if needed > budget_seconds:
+        raise InputError(
+            f"a budget of {budget_seconds:.0f} s is too small: the smallest ladder takes about {needed:.0f} s on this "
+            f"machine; give --budget {math.ceil(needed)}s or more"
+        )
+    low, high = least, least * 2
+    while makespan(high) <= budget_seconds:
+        low, high = high, high * 2
+    for _ in range(30):
+        middle = math.sqrt(low * high)
+        low, high = (middle, high) if makespan(middle) <= budget_seconds else (low, middle)
+    _check_corpus(low, corpus, shape, budget_seconds)
+    return Plan(recipe, corpus.id, budget_seconds, makespan(low), speed, tuple(ladder(low)), seed)
+
+
+def schedule_seconds(seconds: Sequence[float], workers: int) -> float:
+    """Wall-clock time of jobs given to workers, longest first (Graham 1969): what the launcher does."""
+    free = [0.0] * workers
+    for job in sorted(seconds, reverse=True):
+        heapq.heappush(free, heapq.heappop(free) + job)
+    return max(free)
+
+
+def _smallest_budget(corpus: Corpus, recipe: Recipe, shape: Design) -> float:
+    """Least compute, FLOPs, at which the two smallest widths are both trained enough to be rungs."""
+    params = recipe.params(recipe.widths()[1], corpus.vocab_size)
+    return law_flops(params, shape.least_ratio * params)
+
+
+def _rungs(
+    budgets: Sequence[float], corpus: Corpus, speed: Speed, recipe: Recipe, shape: Design, seed: int
+) -> list[Rung]:
+    """All runs of a ladder with these amounts of compute, FLOPs, the largest first."""
+
+    def rung(config: TrainConfig, role: Role = "rung") -> Rung:
+        return Rung(config, speed.seconds(config, corpus.evaluation_tokens), role)
+
+    def at(width: int, flops: float, seed: int = seed) -> TrainConfig:
+        tokens = flops / (6 * recipe.params(width, corpus.vocab_size))
+        return recipe.config(width, tokens, corpus.vocab_size, corpus.id, seed)
+
+    rungs = []
+    for flops in budgets:
+        rungs += [rung(at(width, flops)) for width in _widths(flops, corpus, recipe, shape)]
+    widths = _widths(budgets[-1], corpus, recipe, shape)
+    middle = widths[len(widths) // 2]
+    rungs += [rung(at(middle, budgets[-1], seed + 1 + i), "replicate") for i in range(shape.replicates)]
+    for width in (widths[0], widths[-1]):
+        for factor in shape.probe_factors:
+            rungs.append(rung(_scale_rates(at(width, budgets[-1]), factor), "probe"))
+    return rungs
+
+
+def _widths(flops: float, corpus: Corpus, recipe: Recipe, shape: Design) -> list[int]:
+    """Distinct widths for one amount of compute, nearest to the wanted tokens per parameter.
+
+    The law is for fresh text, and repeats bend it (2305.16264): no run may need more tokens than there are.
+    """
+    allowed = []
+    for width in recipe.widths():
+        params = recipe.params(width, corpus.vocab_size)
+        if flops / 6 / params <= corpus.train_tokens and flops / 6 / params**2 >= shape.least_ratio:
+            allowed.append((math.log(params), width))
+    chosen: list[int] = []
+    for ratio in shape.ratios:
+        left = [(abs(size - math.log(flops / 6 / ratio) / 2), width) for size, width in allowed if width not in chosen]
+        if left:
+            chosen.append(min(left)[1])
+    return sorted(chosen)
+
+
+def _scale_rates(config: TrainConfig, factor: float) -> TrainConfig:
+    return replace(
+        config, learning_rate=config.learning_rate * factor, hidden_learning_rate=config.hidden_learning_rate * factor
+    )
+
+
+def _check_corpus(top: float, corpus: Corpus, shape: Design, budget_seconds: float) -> None:
+    """The largest amount of compute must have its compute-optimal ratio among those that the text allows."""
+    needed = math.sqrt(shape.ratios[1] * top / 6)
+    if needed > corpus.train_tokens:
+        raise InputError(
+            f"the corpus is smaller than the plan needs: {corpus.train_tokens:,} training tokens, but a budget of "
+            f"{budget_seconds:.0f} s trains a run on {needed:,.0f}; add text or lower --budget"
+        )

@@ -1,0 +1,167 @@
+"""Workers on this machine: one process a run, pinned threads, longest first.
+
+The interface of a launcher is files: it writes a job, starts `python -m chidu.training JOB.json` anywhere, and waits
+for the job's last file. A worker that is killed is started again and goes on from its checkpoint.
+"""
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from chidu.errors import InputError, TrainingError
+from chidu.store import write_json
+
+TRIES = 3
+"""Times that a job is started before it is given up."""
+POLL_SECONDS = 0.1
+
+
+@dataclass(frozen=True)
+class Job:
+    """One worker's work."""
+
+    spec: dict[str, Any]
+    """What `chidu.training.__main__` reads."""
+    file: Path
+    """Where the spec is written; the worker's stderr goes beside it."""
+    done: Path
+    """The last file that the job writes."""
+    weight: float
+    """Expected seconds: the longest job starts first, and progress is measured by it."""
+    steps: int = 0
+    """Optimiser steps, to read progress from the job's metrics."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a set of jobs is."""
+
+    done: int
+    total: int
+    part: float
+    """Of the expected work, 0 to 1."""
+    seconds: float
+    """Since the start."""
+    seconds_left: float
+    device_seconds: float
+    """Seconds of all workers together: what the work has cost so far."""
+
+
+@dataclass
+class _Running:
+    job: Job
+    process: subprocess.Popen[bytes]
+    started: float
+    tries: int
+
+
+@dataclass(frozen=True)
+class LocalLauncher:
+    """One process a core or GPU of this machine."""
+
+    workers: int
+    device: str = "cpu"
+    threads: int = 1
+    """Threads of each worker; on the CPU, several workers of one thread beat one worker of several."""
+    on_progress: Callable[[Progress], None] = field(default=lambda progress: None)
+
+    def run(self, jobs: Sequence[Job]) -> float:
+        """Do every job whose last file is missing; return the wall-clock seconds it took.
+
+        Raises:
+            InputError: a worker says that its input is at fault.
+            TrainingError: a worker ended without its file `TRIES` times.
+        """
+        waiting = sorted((job for job in jobs if not job.done.exists()), key=lambda job: -job.weight)
+        before = [job for job in jobs if job.done.exists()]
+        started, spent = time.monotonic(), 0.0
+        running: dict[int, _Running] = {}
+        try:
+            while waiting or running:
+                for slot in range(self.workers):
+                    if slot not in running and waiting:
+                        running[slot] = self._start(waiting.pop(0), slot, tries=1)
+                time.sleep(POLL_SECONDS)
+                for slot, worker in list(running.items()):
+                    if worker.process.poll() is not None:
+                        spent += time.monotonic() - worker.started
+                        del running[slot]
+                        if not worker.job.done.exists():
+                            running[slot] = self._again(worker, slot)
+                now = time.monotonic()
+                busy = spent + sum(now - worker.started for worker in running.values())
+                self.on_progress(_progress(jobs, before, waiting, running, now - started, busy, self.workers))
+        finally:
+            for worker in running.values():
+                worker.process.kill()
+                worker.process.wait()
+        return time.monotonic() - started
+
+    def _start(self, job: Job, slot: int, tries: int) -> _Running:
+        device = f"cuda:{slot}" if self.device == "cuda" else self.device
+        machine = {"device": device, "threads": self.threads, **job.spec.get("machine", {})}
+        write_json(job.file, {**job.spec, "machine": machine})
+        environment = {**os.environ, "OMP_NUM_THREADS": str(self.threads), "MKL_NUM_THREADS": str(self.threads)}
+        with job.file.with_suffix(".stderr").open("wb") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "chidu.training", str(job.file)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=environment,
+            )
+        return _Running(job, process, time.monotonic(), tries)
+
+    def _again(self, worker: _Running, slot: int) -> _Running:
+        """Start a job anew that ended without its file, unless that would be in vain."""
+        code = worker.process.returncode
+        words = worker.job.file.with_suffix(".stderr").read_text(errors="replace").strip().splitlines()
+        last = words[-1] if words else "it said nothing"
+        if code == InputError.exit_code:
+            raise InputError(last)
+        if worker.tries >= TRIES:
+            how = f"was killed by signal {-code}" if code < 0 else f"ended with status {code}"
+            raise TrainingError(f"the worker of {worker.job.done.parent} {how} {TRIES} times: {last}")
+        return self._start(worker.job, slot, worker.tries + 1)
+
+
+def _progress(
+    jobs: Sequence[Job],
+    before: Sequence[Job],
+    waiting: Sequence[Job],
+    running: dict[int, _Running],
+    seconds: float,
+    busy: float,
+    workers: int,
+) -> Progress:
+    """Weigh jobs by their expected seconds; time left is what remains at the pace so far."""
+    total = sum(job.weight for job in jobs) or 1.0
+    under_way = sum(worker.job.weight * (1 - _part(worker.job)) for worker in running.values())
+    left = sum(job.weight for job in waiting) + under_way
+    had = sum(job.weight for job in before)
+    pace = (total - had - left) / seconds if seconds > 0 and total - had - left > 0 else float(workers)
+    finished = len(jobs) - len(waiting) - len(running)
+    return Progress(finished, len(jobs), 1 - left / total, seconds, left / pace, busy)
+
+
+def _part(job: Job) -> float:
+    """Part of a training job's steps that its metrics tell of."""
+    if not job.steps:
+        return 0.0
+    return min(1.0, next(_last_steps(Path(job.spec["out"]) / "metrics.jsonl"), 0) / job.steps)
+
+
+def _last_steps(metrics: Path) -> Iterator[int]:
+    """The steps of the last whole line of a metrics file, if there is one."""
+    with contextlib.suppress(OSError, ValueError), metrics.open("rb") as file:
+        file.seek(max(0, metrics.stat().st_size - 600))
+        for line in reversed(file.read().splitlines()):
+            with contextlib.suppress(ValueError, KeyError, TypeError):
+                yield int(json.loads(line)["step"])

@@ -1,0 +1,100 @@
+"""One dial, the rest derived: from a width and a number of tokens to a whole TrainConfig, in numbered steps.
+
+Width is the dial. Rates that are right for a small width stay right for a large one (maximal update parametrisation,
+2203.03466), so that the loss of the rungs differs by size and data alone; a rate that is right at one size and wrong at
+another bends the law. The constants marked *measured* were chosen on sweeps that docs/LOG.md records.
+"""
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from chidu.accounting import count_params
+from chidu.config import Dtype, ModelConfig, TrainConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """Everything that a ladder's runs have in common, under a name."""
+
+    name: str = "chidu-1"
+    context: int = 256
+    """Tokens a position looks back on."""
+    head_dim: int = 16
+    """Channels of a head: constant over widths, so that the scores keep their scale (2203.03466, appendix B)."""
+    aspect: int = 32
+    """Width per layer: depth grows with width, as models of a family do (2001.08361, section 3.1: weak effect)."""
+    base_width: int = 32
+    """Width at which `hidden_rate` was measured and the transfer starts."""
+    hidden_rate: float = 0.004
+    """Peak rate of the block matrices at the base width. Measured."""
+    embedding_rate: float = 0.03
+    """Peak rate of embedding and norms at every width. Measured."""
+    weight_decay: float = 0.1
+    warmup_fraction: float = 0.05
+    decay_fraction: float = 0.3
+    batch_factor: float = 0.58
+    """Batch in tokens = batch_factor * tokens ** batch_power (2503.04715, eq. 1: fitted from 4e9 to 1e11 tokens)."""
+    batch_power: float = 0.571
+    dtype: Dtype = "float32"
+
+    def model(self, width: int, vocab_size: int) -> ModelConfig:
+        """Derive the model of a width, a multiple of 16.
+
+        1. Depth from width: width / aspect, at least 2.
+        2. Heads of constant size.
+        3. Feed-forward 8/3 of the width, so that SwiGLU's three matrices weigh as much as two of 4x (2002.05202).
+        4. Logits scaled by base width / width (2203.03466, table 8).
+        """
+        return ModelConfig(
+            vocab_size=vocab_size,
+            d_model=width,
+            n_layer=max(2, math.floor(width / self.aspect + 0.5)),
+            n_head=width // self.head_dim,
+            n_kv_head=width // self.head_dim,
+            d_ff=16 * math.ceil(8 * width / 3 / 16),
+            context=self.context,
+            logit_scale=self.base_width / width,
+        )
+
+    def config(self, width: int, tokens: float, vocab_size: int, data: str, seed: int = 0) -> TrainConfig:
+        """Derive a run from its width and (at least) its tokens.
+
+        5. Batch from tokens, in whole sequences.
+        6. Rate of the block matrices: base rate * base width / width (2203.03466, table 8).
+        7. Rate of embedding and norms: the same for all widths (ibid.).
+        8. Warm-up and linear decay to zero as parts of the run (2405.18392).
+        """
+        sequences = max(1, round(self.batch_factor * tokens**self.batch_power / self.context))
+        batch = sequences * self.context
+        return TrainConfig(
+            model=self.model(width, vocab_size),
+            data=data,
+            tokens=batch * max(1, math.ceil(tokens / batch)),
+            batch_tokens=batch,
+            learning_rate=self.embedding_rate,
+            hidden_learning_rate=self.hidden_rate * self.base_width / width,
+            weight_decay=self.weight_decay,
+            warmup_fraction=self.warmup_fraction,
+            decay_fraction=self.decay_fraction,
+            dtype=self.dtype,
+            seed=seed,
+        )
+
+    def widths(self, largest: int = 16_384) -> list[int]:
+        """Widths that a ladder may use: steps of 16 up to 128, then of an eighth of an octave in multiples of 32."""
+        fine = list(range(16, 129, 16))
+        coarse = [32 * round(128 * 2 ** (i / 4) / 32) for i in range(1, 4 * int(math.log2(largest / 128)) + 1)]
+        return [*fine, *coarse]
+
+    def params(self, width: int, vocab_size: int) -> int:
+        """Parameters of a width, tied head counted once."""
+        return count_params(self.model(width, vocab_size)).total
+
+    def nearest_width(self, params: float, vocab_size: int) -> int:
+        """The width whose parameters are nearest to `params` on a log scale."""
+        return min(self.widths(), key=lambda width: abs(math.log(self.params(width, vocab_size) / params)))
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, every field."""
+        return asdict(self)

@@ -1,0 +1,111 @@
+"""What a person should be told before believing a fit: each check in words, with the number behind it."""
+
+import numpy as np
+
+from chidu.laws.select import NDBool
+from chidu.runs import RunTable
+from chidu.stats import Array
+
+FEW = 8
+LEVER = 1.0
+"""Decades of compute that the runs should span at least."""
+ALIKE = 0.99
+"""Correlation of log params and log tokens above which the two cannot be told apart."""
+BEND_SDS = 2.0
+OUTLIER_SDS = 5.0
+
+
+def diagnose(table: RunTable, residuals: Array, noise: float, used: NDBool) -> tuple[str, ...]:
+    """All warnings that apply to fitted runs.
+
+    Args:
+        table: the fitted runs.
+        residuals: log(observed / fitted), [n].
+        noise: sd of log loss of one run.
+        used: which of the rows forecasts are drawn from, [n].
+    """
+    checks = (
+        _few(table),
+        _lever(table),
+        _alike(table),
+        _undertrained(table, used),
+        _outliers(table, residuals),
+        _bend(table, residuals, noise),
+        _pooled(table, residuals),
+    )
+    return tuple(text for text in checks if text)
+
+
+def _few(table: RunTable) -> str:
+    if len(table) >= FEW:
+        return ""
+    return f"only {len(table)} runs: the interval leans on what is known from other ladders; {FEW} or more are better"
+
+
+def _lever(table: RunTable) -> str:
+    flops = table.column("flops")
+    decades = float(np.log10(flops.max() / flops.min()))
+    if decades >= LEVER:
+        return ""
+    return f"the runs span only {decades:.1f} decades of compute: a short lever; span 1.5 or more"
+
+
+def _alike(table: RunTable) -> str:
+    """The design question: do params and tokens vary apart?"""
+    if not table.has_params:
+        return ""
+    n, d = np.log(table.column("params")), np.log(table.column("tokens"))
+    for name, value, other in (("params", n, "the floor"), ("tokens", d, "the floor")):
+        if np.ptp(value) < 0.05:
+            return f"all runs have about the same {name}: their effect cannot be told from {other}"
+    if np.corrcoef(n, d)[0, 1] <= ALIKE:
+        return ""
+    ratio = np.exp(d - n)
+    return (
+        f"tokens/param hardly varies ({ratio.min():.3g} to {ratio.max():.3g}) or follows the size: the effects of "
+        "params and tokens cannot be told apart; add runs at other tokens/param"
+    )
+
+
+def _undertrained(table: RunTable, used: NDBool) -> str:
+    if not table.has_params:
+        return ""
+    low = table.column("tokens") / table.column("params") < 3.0
+    if not low.any():
+        return ""
+    what = "forecasts leave them out" if not used.all() else "too few others to leave them out"
+    return f"{low.sum()} of {len(table)} runs have fewer than 3 tokens per parameter (undertrained): {what}"
+
+
+def _outliers(table: RunTable, residuals: Array) -> str:
+    spread = 1.4826 * float(np.median(np.abs(residuals)))
+    far = np.abs(residuals) > max(OUTLIER_SDS * spread, 0.01)
+    if not far.any() or len(table) < FEW:
+        return ""
+    worst = int(np.argmax(np.abs(residuals)))
+    name = table.runs[worst].run or f"loss {table.runs[worst].loss:.4g}"
+    return f"{far.sum()} of {len(table)} runs are outliers; the worst ({name}) is {residuals[worst]:+.1%} off the law"
+
+
+def _bend(table: RunTable, residuals: Array, noise: float) -> str:
+    """Are the largest runs all above the curve?"""
+    count = max(3, len(table) // 8)
+    if len(table) < FEW:
+        return ""
+    last = residuals[np.argsort(table.column("flops"), kind="stable")[-count:]]
+    if last.min() <= 0 or last.mean() < BEND_SDS * noise / np.sqrt(count):
+        return ""
+    return f"a bend at the end: the {count} largest runs all lie above the law, by {last.mean():.1%} on average"
+
+
+def _pooled(table: RunTable, residuals: Array) -> str:
+    """Several groups or families in one fit."""
+    for column in ("group", "family"):
+        labels = np.array([getattr(run, column) or "" for run in table.runs])
+        names = sorted(set(labels))
+        if len(names) > 1:
+            means = [float(residuals[labels == name].mean()) for name in names]
+            listed = ", ".join(name or "none" for name in names[:4]) + (", ..." if len(names) > 4 else "")
+            apart = max(means) - min(means)
+            return f"{len(names)} {column}s pooled in one law ({listed}): their mean residuals lie {apart:.1%} apart"
+    return ""

@@ -1,0 +1,92 @@
+"""What every law's shape can do.
+
+A law is a power law towards a floor, L(x) = E + R(x). Its parameters are a row `theta`: log E first, then those of
+log R, written over logs of the inputs that are *centred* on the table, so that amplitudes and exponents hardly
+correlate. Shapes: B laws at once, I rows, K inputs (params and tokens, or flops), P parameters.
+"""
+
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+import numpy as np
+
+from chidu.stats import Array
+
+
+class Form(ABC):
+    """The shape of a law: how the reducible loss depends on the inputs."""
+
+    key: ClassVar[str]
+    """Its name, as `fit(form=...)` takes it."""
+    names: ClassVar[tuple[str, ...]]
+    """Its parameters as papers write them, in the order of `theta`."""
+    inputs: ClassVar[tuple[str, ...]]
+    """The columns it reads."""
+    exponents: ClassVar[slice]
+    """Where the exponents stand in `theta`."""
+
+    @abstractmethod
+    def log_reducible(self, theta_BP: Array, x_IK: Array) -> tuple[Array, Array]:
+        """Log of the reducible loss R, [B, I], and its derivatives by the parameters after log E, [B, I, P - 1]."""
+
+    @abstractmethod
+    def starts(self, x_IK: Array, y_I: Array) -> Array:
+        """Starting points near the least-squares optimum of log losses y, [starts, P]."""
+
+    @abstractmethod
+    def natural(self, theta_BP: Array, centre_K: Array) -> Array:
+        """Parameters as papers write them, in the order of `names`, [B, P]."""
+
+    @abstractmethod
+    def from_natural(self, values_P: Array, centre_K: Array) -> Array:
+        """Invert `natural` for one law, [P] -> [P]."""
+
+    def log_loss(self, theta_BP: Array, x_IK: Array) -> Array:
+        """Log of the loss, [B, I]."""
+        return log_add(theta_BP[:, :1], self.log_reducible(theta_BP, x_IK)[0])[0]
+
+    def gradient(self, theta_BP: Array, x_IK: Array) -> tuple[Array, Array, Array]:
+        """Log of the loss [B, I], the reducible share R / L [B, I], and d log L / d theta [B, I, P]."""
+        log_r, slopes = self.log_reducible(theta_BP, x_IK)
+        f, floor_share = log_add(theta_BP[:, :1], log_r)
+        share = 1.0 - floor_share
+        return f, share, np.concatenate([floor_share[..., None], share[..., None] * slopes], axis=-1)
+
+    def balance(self, theta_BP: Array, at_K: Array) -> tuple[Array, Array]:
+        """Log of (what more params would save) / (what more tokens would save) at a point, [B]; its gradient, [B, P].
+
+        A form that does not tell params from tokens has nothing to balance: zeros.
+        """
+        return np.zeros(len(theta_BP)), np.zeros_like(theta_BP)
+
+
+def log_add(u: Array, v: Array) -> tuple[Array, Array]:
+    """log(exp u + exp v), and the share of exp u in the sum; a quicker np.logaddexp."""
+    gap = u - v
+    small = np.exp(-np.abs(gap))
+    return np.maximum(u, v) + np.log(1.0 + small), np.where(gap > 0, 1.0, small) / (1.0 + small)
+
+
+def project(powers_SIJ: Array, y_I: Array) -> tuple[Array, Array]:
+    """Variable projection (Golub and Pereyra 1973): the best log coefficients for each set of powers, and its misfit.
+
+    For fixed exponents the law is linear in its coefficients, powers [S, I, J] @ coefficients; they are found by least
+    squares of the relative error, and kept positive. Returns log coefficients [S, J] and mean squared errors [S].
+    """
+    relative = powers_SIJ * np.exp(-y_I)[:, None]
+    moments = np.einsum("sij,sik->sjk", relative, relative)
+    ridge = 1e-10 * np.trace(moments, axis1=1, axis2=2)[:, None, None] * np.eye(moments.shape[1])
+    solution = np.linalg.solve(moments + ridge, relative.sum(1)[..., None])[..., 0]
+    smallest = 1e-3 / (relative.mean(1) * powers_SIJ.shape[2])
+    solution = np.maximum(solution, smallest)
+    error = np.einsum("sij,sj->si", relative, solution) - 1.0
+    return np.log(solution), (error**2).mean(1)
+
+
+def best_starts(theta_SP: Array, misfit_S: Array, count: int = 12) -> Array:
+    """The `count` starts that misfit least."""
+    return theta_SP[np.argsort(misfit_S, kind="stable")[:count]]
+
+
+EXPONENT_GRID = np.array([0.05, 0.1, 0.16, 0.22, 0.28, 0.34, 0.4, 0.5, 0.65, 0.85, 1.1])
+"""Exponents that the starts try; published ones lie between 0.05 and 0.7."""

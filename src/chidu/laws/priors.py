@@ -1,0 +1,86 @@
+"""What is believed before a table is seen, from the published ladders that the forecaster was compared on.
+
+Weak everywhere that a table can speak for itself. The floor is where it cannot: the curvature of small runs says little
+about the loss that remains at infinite compute, so the floor is given relative to the lowest losses, and a forecast
+integrates over it.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from chidu.laws.forms.form import Form
+from chidu.stats import Array
+
+EXPONENT, EXPONENT_SD = 0.24, 0.1
+"""Of params and of tokens. Published fits: 0.28 to 0.37 after Huber fits, lower where the floor is lower."""
+FRONTIER_EXPONENT, FRONTIER_EXPONENT_SD = 0.115, 0.03
+"""Of compute, near half the one of params as in a balanced law."""
+LOG_COUPLING, LOG_COUPLING_SD = -0.4, 0.3
+"""Log of the coupled form's k."""
+LOG_AMPLITUDE_SD = 1.0
+BALANCE_SD = 0.6
+"""Sd of log (gain from params / gain from tokens) at 20 tokens/param (Hoffmann et al. 2203.15556: balanced there)."""
+NOISE, LOG_NOISE_SD = 0.004, 0.8
+"""Sd of one run's log loss around the law, near the largest runs; published seed noise: 0.1 to 0.5 %."""
+NOISE_GRID = np.array([0.0007, 0.0015, 0.003, 0.006, 0.012, 0.025])
+DISCREPANCY_GRID = np.array([0.02, 0.05])
+"""Sd of the discrepancy of the log reducible loss."""
+STUDENT = 4.0
+"""Degrees of freedom of the noise: outliers pull little."""
+TILT = 1.5
+"""The noise grows by this power of e for each decade below the largest run: runs far below count less."""
+RUN_FLOOR = 0.002
+"""Noise of the log loss of a run that the table cannot show (another machine, data order, library)."""
+NODES = np.array([-1.355, 0.0, 1.355])
+NODE_WEIGHTS = np.array([0.2222, 0.5556, 0.2222])
+"""Three points of a normal that carry the floor's prior; each is a narrow normal of its own (`Floor.node_sd`)."""
+
+
+@dataclass(frozen=True)
+class Floor:
+    """Prior of the floor E: log-normal around a fraction of the lowest loss."""
+
+    fraction: float
+    """Centre of E / lowest loss."""
+    sd: float
+    """Of log E."""
+    node_sd: float
+    evidence: float
+    """Power at which the table's evidence re-weighs the nodes: 0 cuts it off, 1 is Bayes."""
+
+
+def floor_prior(log10_flops: float) -> Floor:
+    """The floor's prior for a table whose largest run took this compute.
+
+    From 1e16 FLOPs, what published ladders showed: larger runs have come nearer to the floor. Below 1e14 there are no
+    such ladders but a laptop's, where any fraction from 0.2 to 0.9 fits: wide there, and the table's own evidence
+    has half a say. Between the two the prior passes smoothly.
+    """
+    small = 1.0 / (1.0 + np.exp((log10_flops - 15.0) / 0.3))
+    published = np.clip(0.57 + 0.07 * (log10_flops - 18.0), 0.35, 0.85) * np.exp(-0.17)
+    log_fraction = small * np.log(0.5) + (1 - small) * np.log(published)
+    sd = small * 0.3 + (1 - small) * 0.15
+    return Floor(float(np.exp(log_fraction)), float(sd), float(0.03 + small * 0.07), float(0.5 * small))
+
+
+def parameter_prior(form: Form, log_floor: float, log_reducible: float, floor_sd: float) -> tuple[Array, Array]:
+    """Means and sds of a form's theta, [P] each, around a floor and a typical reducible loss."""
+    if form.inputs == ("flops",):
+        mean = [log_floor, log_reducible, FRONTIER_EXPONENT]
+        return np.array(mean), np.array([floor_sd, LOG_AMPLITUDE_SD, FRONTIER_EXPONENT_SD])
+    count = form.exponents.stop - form.exponents.start
+    half = log_reducible - np.log(2)
+    mean = [log_floor, half, half, *[EXPONENT] * count]
+    sd = [floor_sd, LOG_AMPLITUDE_SD, LOG_AMPLITUDE_SD, *[EXPONENT_SD] * count]
+    if form.key == "coupled":
+        mean, sd = [*mean, LOG_COUPLING], [*sd, LOG_COUPLING_SD]
+    return np.array(mean), np.array(sd)
+
+
+def log_noise_prior(noise_B: Array, measured: float | None, freedom: int) -> Array:
+    """Log prior of the noise, [B]; replicated runs (other seeds) enter as a chi-square with at most 8 degrees."""
+    value = -0.5 * (np.log(noise_B / NOISE) / LOG_NOISE_SD) ** 2
+    if measured is not None and measured > 0:
+        value = value - min(freedom, 8) * (np.log(noise_B) + 0.5 * (measured / noise_B) ** 2)
+    return value

@@ -1,0 +1,1 @@
+"""TrainConfig + shards -> Run: the optimiser, its schedule, evaluation, checkpoints and metrics."""

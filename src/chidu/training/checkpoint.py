@@ -1,0 +1,118 @@
+"""Checkpoints: safetensors and JSON, written whole or not at all, verified by checksum when read.
+
+A checkpoint is a folder `checkpoint-<step>` with `config.json` (the TrainConfig), `model.safetensors`, `state.json`
+(the step, the checksums) and, while the run goes on, `optimizer.safetensors`. Nothing in it is executed.
+"""
+
+import re
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from chidu.config import TrainConfig
+from chidu.errors import CorruptError, InputError
+from chidu.model.transformer import Transformer
+from chidu.store import hash_file, read_json, write_folder, write_json
+
+MODEL, OPTIMIZER, STATE, CONFIG = "model.safetensors", "optimizer.safetensors", "state.json", "config.json"
+
+
+def save_checkpoint(
+    out: Path, step: int, model: Transformer, optimizer: torch.optim.Optimizer | None, config: TrainConfig
+) -> Path:
+    """Write `out/checkpoint-<step>` and delete the older ones; without an optimizer it is a final one."""
+    folder = out / f"checkpoint-{step}"
+    with write_folder(folder) as beside:
+        save_file(
+            {name: weight.detach().cpu().contiguous() for name, weight in model.state_dict().items()}, beside / MODEL
+        )
+        if optimizer is not None:
+            save_file(_moments(model, optimizer), beside / OPTIMIZER)
+        write_json(beside / CONFIG, config.to_json())
+        sums = {file.name: hash_file(file) for file in sorted(beside.iterdir())}
+        write_json(beside / STATE, {"step": step, "sha256": sums})
+    for other in _checkpoints(out):
+        if other != folder:
+            shutil.rmtree(other)
+    return folder
+
+
+def latest_checkpoint(out: Path) -> Path | None:
+    """The checkpoint of the largest step in a run's folder, or None."""
+    found = _checkpoints(out)
+    return max(found, key=_step) if found else None
+
+
+def load_model(folder: Path, device: str = "cpu") -> tuple[Transformer, TrainConfig]:
+    """Load the model of a checkpoint, or of a run's folder (its latest checkpoint).
+
+    Raises:
+        InputError: there is no checkpoint.
+        CorruptError: a file's checksum is not the one recorded.
+    """
+    checkpoint = folder if (folder / STATE).exists() else latest_checkpoint(folder)
+    if checkpoint is None:
+        raise InputError(f"{folder} holds no checkpoint; name a run's folder, such as LAB/runs/ID")
+    verify(checkpoint)
+    config = TrainConfig.from_json(read_json(checkpoint / CONFIG))
+    model = Transformer(config.model)
+    model.load_state_dict(_load(checkpoint / MODEL))
+    return model.to(device).eval(), config
+
+
+def restore(checkpoint: Path, model: Transformer, optimizer: torch.optim.Optimizer) -> int:
+    """Put a checkpoint's weights and moments in place and return its step; the next one to do has that number."""
+    verify(checkpoint)
+    model.load_state_dict(_load(checkpoint / MODEL))
+    moments = _load(checkpoint / OPTIMIZER)
+    for name, weight in model.named_parameters():
+        optimizer.state[weight] = {
+            key: moments[f"{key}.{name}"].to("cpu" if key == "step" else weight.device)
+            for key in ("step", "exp_avg", "exp_avg_sq")
+        }
+        optimizer.state[weight]["step"] = optimizer.state[weight]["step"].to(weight.device)
+    return int(read_json(checkpoint / STATE)["step"])
+
+
+def verify(checkpoint: Path) -> None:
+    """Compare every file of a checkpoint with its recorded checksum.
+
+    Raises:
+        CorruptError: one differs or is missing.
+    """
+    state: Mapping[str, Any] = read_json(checkpoint / STATE)
+    for name, expected in state["sha256"].items():
+        file = checkpoint / name
+        if not file.exists() or hash_file(file) != expected:
+            raise CorruptError(
+                f"{file} is damaged (its checksum is not the recorded one); delete {checkpoint} and rerun"
+            )
+
+
+def _moments(model: Transformer, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    return {
+        f"{key}.{name}": value.detach().cpu().contiguous()
+        for name, weight in model.named_parameters()
+        for key, value in optimizer.state[weight].items()
+    }
+
+
+def _load(file: Path) -> dict[str, Tensor]:
+    try:
+        return load_file(file)
+    except (SafetensorError, FileNotFoundError) as error:
+        raise CorruptError(f"{file} cannot be read ({error}); delete its folder and rerun") from None
+
+
+def _checkpoints(out: Path) -> list[Path]:
+    return [path for path in out.glob("checkpoint-*") if re.fullmatch(r"checkpoint-\d+", path.name)]
+
+
+def _step(checkpoint: Path) -> int:
+    return int(checkpoint.name.rpartition("-")[2])

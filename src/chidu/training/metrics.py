@@ -1,0 +1,53 @@
+"""The log of a run: one JSON object a line in `metrics.jsonl`, and TensorBoard beside it where that is installed."""
+
+import importlib.util
+import json
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+
+class Metrics:
+    """Appends lines; opened again after a kill, it drops the lines of steps that will be done again."""
+
+    def __init__(self, folder: Path, step: int, *, tensorboard: bool = True) -> None:
+        """Open the log of `folder`, keeping the lines of steps before `step`."""
+        self.path = folder / "metrics.jsonl"
+        kept = [line for line in self._lines() if line["step"] <= step] if step else []
+        self.path.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
+        self.file = self.path.open("a", encoding="utf-8", buffering=1)
+        self.board: Any = None
+        if tensorboard and importlib.util.find_spec("tensorboard") is not None:
+            from torch.utils.tensorboard import SummaryWriter
+
+            self.board = SummaryWriter(str(folder / "tensorboard"), purge_step=step)
+
+    def _lines(self) -> list[dict[str, Any]]:
+        """Whole lines only: a kill may have cut the last one."""
+        lines = []
+        if self.path.exists():
+            for text in self.path.read_text(encoding="utf-8").splitlines():
+                try:
+                    lines.append(json.loads(text))
+                except json.JSONDecodeError:
+                    break
+        return lines
+
+    def write(self, step: int, **values: float) -> None:
+        """Record values after `step` optimiser steps."""
+        self.file.write(json.dumps({"step": step, **values}) + "\n")
+        if self.board is not None:
+            for name, value in values.items():
+                self.board.add_scalar(name, value, step)
+
+    def __enter__(self) -> "Metrics":
+        """Return itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the files."""
+        self.file.close()
+        if self.board is not None:
+            self.board.close()

@@ -1,0 +1,25 @@
+"""AdamW (1711.05101) with the groups that width transfer needs (2203.03466, table 8)."""
+
+import torch
+
+from chidu.config import TrainConfig
+from chidu.model.transformer import Transformer
+
+
+def make_optimizer(model: Transformer, config: TrainConfig) -> torch.optim.AdamW:
+    """Two groups: matrices of the blocks, with their own rate and decay; embeddings, head and norms without decay."""
+    matrices = [weight for block in model.blocks for weight in block.parameters() if weight.dim() == 2]
+    inside = {id(weight) for weight in matrices}
+    others = [weight for weight in model.parameters() if id(weight) not in inside]
+    groups = [
+        {"params": matrices, "peak": config.hidden_learning_rate, "weight_decay": config.weight_decay},
+        {"params": others, "peak": config.learning_rate, "weight_decay": 0.0},
+    ]
+    betas = (config.beta1, config.beta2)
+    return torch.optim.AdamW(groups, lr=0.0, betas=betas, eps=config.eps, fused=True)
+
+
+def set_rate(optimizer: torch.optim.AdamW, multiplier: float) -> None:
+    """Set every group's rate to its peak times the schedule's multiplier."""
+    for group in optimizer.param_groups:
+        group["lr"] = group["peak"] * multiplier

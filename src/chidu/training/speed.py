@@ -1,0 +1,32 @@
+"""How fast this machine trains a model: measured, never guessed."""
+
+import statistics
+import time
+
+import torch
+
+from chidu.config import TrainConfig
+from chidu.model.transformer import Transformer
+from chidu.training.optimizer import make_optimizer, set_rate
+from chidu.training.train import Machine, prepare_machine, train_step
+
+SKIPPED = 2
+"""First steps, which allocate memory and are slower than the rest."""
+
+
+def measure_seconds_per_token(config: TrainConfig, machine: Machine, seconds: float = 2.0) -> float:
+    """Train on random tokens for about `seconds` and return the median step's seconds per token."""
+    prepare_machine(machine)
+    model = Transformer(config.model, config.seed).to(machine.device)
+    optimizer = make_optimizer(model, config)
+    set_rate(optimizer, 1e-3)
+    shape = (config.batch_tokens // config.model.context, config.model.context + 1)
+    batch = torch.randint(config.model.vocab_size, shape, device=machine.device)
+    times: list[float] = []
+    started = time.perf_counter()
+    while len(times) < SKIPPED + 3 or time.perf_counter() - started < seconds:
+        before = time.perf_counter()
+        loss, _ = train_step(config, model, optimizer, batch)
+        float(loss)
+        times.append(time.perf_counter() - before)
+    return statistics.median(times[SKIPPED:]) / config.batch_tokens

@@ -1,0 +1,191 @@
+"""The training loop: a TrainConfig and a data set in, a Run out.
+
+A run's folder holds `config.json`, `metrics.jsonl`, one `checkpoint-<step>/` and last, atomically, `run.json`, which
+means done. Called again on the same folder it returns the finished run, or goes on from the checkpoint to bit-identical
+numbers (same machine, same number of threads).
+"""
+
+import contextlib
+import math
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from chidu.accounting import count_params, law_flops
+from chidu.config import TrainConfig
+from chidu.data.dataset import Dataset
+from chidu.data.loader import Loader
+from chidu.errors import InputError
+from chidu.model.transformer import Transformer, next_token_losses
+from chidu.runs import Run
+from chidu.store import read_json, write_json
+from chidu.training.checkpoint import latest_checkpoint, restore, save_checkpoint
+from chidu.training.evaluation import HeldOutLoss, evaluate
+from chidu.training.metrics import Metrics
+from chidu.training.optimizer import make_optimizer, set_rate
+from chidu.training.schedule import rate_multiplier
+
+DATA_SEED = 0
+"""Of the order of training windows: the same for all rungs of a ladder, so that it adds no noise between them."""
+LOG_EVERY = 20
+"""Optimiser steps between lines of metrics."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Machine:
+    """How a run is done; nothing here changes its config's hash."""
+
+    device: str = "cpu"
+    threads: int = 1
+    checkpoint_seconds: float = 20.0
+    """Seconds between checkpoints; 0 writes one after each step."""
+    tensorboard: bool = True
+
+
+class Diverged(Exception):
+    """The loss left the numbers or climbed above that of a uniform guess."""
+
+
+def prepare_machine(machine: Machine) -> None:
+    """Pin the threads and let float32 matrix products use the fast kernels (oneDNN on CPU, TF32 on CUDA)."""
+    torch.set_num_threads(machine.threads)
+    torch.set_float32_matmul_precision("medium" if machine.device == "cpu" else "high")
+    torch.use_deterministic_algorithms(machine.device == "cpu")
+
+
+def train(config: TrainConfig, data: Dataset, out: Path, machine: Machine = Machine()) -> Run:
+    """Train to the end of the budget, evaluate, and record the run; a divergence is recorded, not raised.
+
+    Raises:
+        InputError: the config was made for another data set or vocabulary, or the folder belongs to another run.
+    """
+    if (out / "run.json").exists():
+        return Run.from_json(read_json(out / "run.json"))
+    _check(config, data, out)
+    prepare_machine(machine)
+    out.mkdir(parents=True, exist_ok=True)
+    write_json(out / "config.json", config.to_json())
+    model = Transformer(config.model, config.seed).to(machine.device)
+    optimizer = make_optimizer(model, config)
+    checkpoint = latest_checkpoint(out)
+    step = restore(checkpoint, model, optimizer) if checkpoint else 0
+    status = "done"
+    with Metrics(out, step, tensorboard=machine.tensorboard) as metrics:
+        try:
+            _loop(config, data, out, machine, model, optimizer, step, metrics)
+        except Diverged as why:
+            status = "diverged"
+            write_json(out / "diverged.json", {"reason": str(why)})
+    model.eval()
+    if status == "done":
+        unseen = _evaluate(model, config, data, "unseen") if len(data.unseen) else None
+        run = make_run(config, data, status, _evaluate(model, config, data, "passages"), unseen)
+    else:
+        run = make_run(config, data, status, None, None)
+    save_checkpoint(out, config.steps, model, None, config)
+    write_json(out / "run.json", run.to_json())
+    return run
+
+
+def _check(config: TrainConfig, data: Dataset, out: Path) -> None:
+    if config.data != data.id:
+        raise InputError(f"the plan was made for data set {config.data}, but this is {data.id}; plan again with --data")
+    if config.model.vocab_size != data.vocab_size:
+        raise InputError(f"the model's vocabulary is {config.model.vocab_size}, the data set's {data.vocab_size}")
+    if (out / "config.json").exists() and TrainConfig.from_json(read_json(out / "config.json")) != config:
+        raise InputError(f"{out} belongs to another run; choose another --out or delete it")
+
+
+def _loop(
+    config: TrainConfig,
+    data: Dataset,
+    out: Path,
+    machine: Machine,
+    model: Transformer,
+    optimizer: torch.optim.AdamW,
+    first: int,
+    metrics: Metrics,
+) -> None:
+    """Do the steps from `first` on, logging, evaluating and writing checkpoints on the way."""
+    loader = Loader(data.train, config.model.context, config.batch_tokens // config.model.context, DATA_SEED)
+    started = saved = time.monotonic()
+    for step in range(first, config.steps):
+        set_rate(optimizer, rate_multiplier(config, step))
+        batch = torch.from_numpy(loader.batch(step)).to(machine.device, non_blocking=True)
+        loss, norm = train_step(config, model, optimizer, batch)
+        finished = step + 1
+        if finished % LOG_EVERY == 0 or finished == config.steps:
+            value = float(loss)
+            metrics.write(
+                finished,
+                tokens=finished * config.batch_tokens,
+                train_loss=value,
+                gradient_norm=float(norm),
+                learning_rate=optimizer.param_groups[0]["lr"],
+                seconds=time.monotonic() - started,
+            )
+            _check_divergence(config, finished, value)
+        if config.eval_every and finished % config.eval_every == 0 and finished < config.steps:
+            held_out = _evaluate(model, config, data, "passages")
+            metrics.write(finished, loss=held_out.loss, loss_se=held_out.loss_se)
+        if finished < config.steps and time.monotonic() - saved >= machine.checkpoint_seconds:
+            save_checkpoint(out, finished, model, optimizer, config)
+            saved = time.monotonic()
+
+
+def train_step(
+    config: TrainConfig, model: Transformer, optimizer: torch.optim.AdamW, batch: Tensor
+) -> tuple[Tensor, Tensor]:
+    """One optimiser step on token ids [B, T+1]: the mean loss in nats and the gradient's norm before clipping."""
+    device = batch.device.type
+    mixed = torch.autocast(device, torch.bfloat16) if config.dtype == "bfloat16" else contextlib.nullcontext()
+    total = torch.zeros((), device=batch.device)
+    for part in batch.chunk(config.accumulate):
+        with mixed:
+            loss = next_token_losses(model(part[:, :-1], fused=True), part[:, 1:]).mean() / config.accumulate
+        loss.backward()
+        total += loss.detach()
+    norm = torch.nn.utils.clip_grad_norm_(model.parameters(), config.clip_norm)
+    optimizer.step()
+    optimizer.zero_grad()
+    return total, norm
+
+
+def _check_divergence(config: TrainConfig, step: int, loss: float) -> None:
+    uniform = math.log(config.model.vocab_size)
+    if not math.isfinite(loss):
+        raise Diverged(f"the loss was {loss} at step {step}")
+    if loss > 1.2 * uniform and step > config.steps // 10:
+        raise Diverged(f"the loss was {loss:.2f} at step {step}, above a uniform guess's {uniform:.2f}")
+
+
+def _evaluate(model: Transformer, config: TrainConfig, data: Dataset, split: str) -> HeldOutLoss:
+    return evaluate(model, data.windows(split, config.model.context), data.token_bytes)
+
+
+def make_run(
+    config: TrainConfig, data: Dataset, status: str, passages: HeldOutLoss | None, unseen: HeldOutLoss | None
+) -> Run:
+    """Describe a finished training as a row of a run table."""
+    params, tokens = count_params(config.model).total, config.steps * config.batch_tokens
+    return Run(
+        run=config.id,
+        status=status,
+        params=float(params),
+        tokens=float(tokens),
+        flops=law_flops(params, tokens),
+        unique_tokens=float(min(tokens, data.train_tokens)),
+        loss=passages.loss if passages else math.nan,
+        loss_se=passages.loss_se if passages else None,
+        bits_per_byte=passages.bits_per_byte if passages else None,
+        unseen_loss=unseen.loss if unseen else None,
+        unseen_bits_per_byte=unseen.bits_per_byte if unseen else None,
+        batch_tokens=float(config.batch_tokens),
+        learning_rate=config.hidden_learning_rate,
+        d_model=float(config.model.d_model),
+        n_layer=float(config.model.n_layer),
+        seed=float(config.seed),
+    )
