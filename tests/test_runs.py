@@ -123,10 +123,16 @@ def test_made_tables_count_their_positions():
     assert math.isnan(table.column("params")[0])
 
 
+def test_missing_flops_are_filled_in(tmp_path):
+    table = read_runs(write(tmp_path, "params,tokens,loss,flops\n1e6,2e7,3,\n1e6,2e7,3,1e14\n"))
+    assert table.column("flops").tolist() == [1.2e14, 1e14]
+    assert "not given" in table.notes[0]
+
+
 def test_unknown_columns_are_kept(tmp_path):
     run = read_runs(write(tmp_path, "params,tokens,loss,colour\n1e6,2e7,3,red\n")).runs[0]
     assert run.extra == {"colour": "red"}
-    assert run.to_json()["colour"] == "red"
+    assert Run.from_json(run.to_json()) == run
 
 
 positive = st.floats(min_value=1e-300, max_value=1e300, allow_nan=False)

@@ -52,6 +52,12 @@ class Run:
     extra: Mapping[str, str] = field(default_factory=dict)
     """Columns that chidu does not know, as they stood."""
 
+    def with_flops(self) -> "Run":
+        """The same run, its FLOPs taken as 6 params tokens where they are not known and the others are."""
+        if self.flops is not None or self.params is None or self.tokens is None:
+            return self
+        return replace(self, flops=law_flops(self.params, self.tokens))
+
     def to_json(self) -> dict[str, Any]:
         """Plain values of every field; a loss that is not a number becomes null."""
         values = {f.name: getattr(self, f.name) for f in fields(self)} | {"extra": dict(self.extra)}
@@ -191,8 +197,8 @@ def read_runs(path: str | Path, columns: Mapping[str, str] | None = None) -> Run
     if not runs:
         raise InputError(f"{path} has no finished run; a forecast needs rows with params, tokens and loss")
     notes = []
-    if "flops" not in names:
-        runs = [replace(run, flops=law_flops(run.params or 0, run.tokens or 0)) for run in runs]
+    if any(run.flops is None for run in runs):
+        runs = [run.with_flops() for run in runs]
         notes.append("flops was not given and is taken as 6 * params * tokens")
     return RunTable(tuple(runs), tuple(aside), str(path), tuple(notes), tuple(lines))
 

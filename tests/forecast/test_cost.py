@@ -62,7 +62,7 @@ def test_wrong_amounts_are_named():
 def test_a_bad_table_is_named(text, tmp_path):
     path = tmp_path / "mine.yaml"
     path.write_text(text)
-    with pytest.raises(InputError, match="mine.yaml"):
+    with pytest.raises(InputError, match=r"mine\.yaml"):
         price(1e20, table=path)
     with pytest.raises(InputError, match="cannot be read"):
         price(1e20, table=tmp_path / "none.yaml")

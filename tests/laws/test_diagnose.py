@@ -3,6 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from chidu.errors import Refusal
 from chidu.laws.diagnose import diagnose
 from chidu.laws.fit import fit
 from chidu.runs import Run, RunTable
@@ -22,6 +23,7 @@ def test_a_good_ladder_has_no_warnings(make_table):
     [
         (lambda t: replace(t, runs=t.runs[::5]), "only 5 runs"),
         (lambda t: replace(t, runs=t.runs[:10]), "span only 0.5 decades"),
+        (lambda t: replace(t, runs=tuple(replace(r, loss=3.0) for r in t)), "does not fall with compute"),
         (lambda t: replace(t, runs=t.runs[2::5]), "cannot be told apart"),
         (lambda t: replace(t, runs=tuple(replace(r, params=1e8) for r in t)), "the same params"),
         (lambda t: replace(t, runs=tuple(replace(r, tokens=1e9) for r in t)), "the same tokens"),
@@ -47,6 +49,13 @@ def test_a_bend_at_the_end_is_named(make_table):
     assert "bend" not in warnings_of(make_table(), -residuals)
 
 
+def test_groups_that_one_law_cannot_serve_are_refused(make_table):
+    table = make_table(noise=0.001)
+    halves = [replace(run, group="ab"[i % 2], loss=run.loss * (1 + 0.1 * (i % 2))) for i, run in enumerate(table)]
+    with pytest.raises(Refusal, match=r"several groups whose losses lie 9\.\d% apart at the same size \(a, b\)"):
+        fit(RunTable(tuple(halves)), draws=50)
+
+
 def test_a_frontier_is_not_asked_for_tokens_per_param():
-    runs = tuple(Run(flops=10.0 ** (15 + i / 4), loss=3.0) for i in range(9))
+    runs = tuple(Run(flops=10.0 ** (15 + i / 4), loss=3.0 - i / 9) for i in range(9))
     assert warnings_of(RunTable(runs)) == ""

@@ -85,10 +85,10 @@ def test_ninety_percent_intervals_cover():
         alpha, beta = rng.uniform(0.2, 0.4, 2)
         floor, share = rng.uniform(1.3, 2.1), rng.uniform(0.4, 0.6)
         parts = [share * np.exp(-alpha * (v[:, 0] - x[:, 0].mean())) for v in (x, target)]
-        parts = [p + (1 - share) * np.exp(-beta * (v[:, 1] - x[:, 1].mean())) for p, v in zip(parts, (x, target))]
+        rest = [(1 - share) * np.exp(-beta * (v[:, 1] - x[:, 1].mean())) for v in (x, target)]
         noise = 0.003 * rng.standard_normal(17)
-        observed = np.log(floor + 1.3 * parts[0]) + noise[:16]
-        truth = float(np.log(floor + 1.3 * parts[1][0]) + noise[16])
+        observed = np.log(floor + 1.3 * (parts[0] + rest[0])) + noise[:16]
+        truth = float(np.log(floor + 1.3 * (parts[1][0] + rest[1][0])) + noise[16])
         posterior = infer(x, observed, measured=None, freedom=0, draws=400, seed=0)
         draws = posterior.log_loss(target, "run")[:, 0]
         lower, upper = np.quantile(draws, [0.05, 0.95])
@@ -127,6 +127,13 @@ def test_runs_all_alike_are_refused():
     runs = tuple(Run(params=1e7, tokens=2e8, flops=1.2e16, loss=3.0 + i / 1000, seed=float(i)) for i in range(6))
     with pytest.raises(Refusal, match="only 1 different"):
         fit(RunTable(runs))
+
+
+def test_runs_made_by_hand_need_no_flops(make_table):
+    table = make_table(noise=0.002)
+    bare = replace(table, runs=tuple(replace(run, flops=None) for run in table))
+    target = np.array([[1e10, 2e11]])
+    assert fit(bare, draws=50).sample(target) == pytest.approx(fit(table, draws=50).sample(target))
 
 
 def test_unknown_forms_and_missing_columns_are_named(make_table):

@@ -36,6 +36,10 @@ def test_seeds_are_all_kept():
     assert len(select_runs(cell(3.0, 3.2, seed=[0, 1]), frontier=False)) == 2
 
 
+def test_groups_are_not_a_sweep():
+    assert len(select_runs(cell(3.0, 3.4, group=["c4", "code"]), frontier=False)) == 2
+
+
 def test_seeds_of_the_best_rate_are_kept():
     table = cell(3.2, 3.05, 3.0, 3.3, learning_rate=[0.01, 0.005, 0.005, 0.02], seed=[0, 0, 1, 0])
     assert [run.loss for run in select_runs(table, frontier=False)] == [3.05, 3.0]

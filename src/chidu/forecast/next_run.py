@@ -15,7 +15,7 @@ import numpy as np
 
 from chidu.errors import InputError, Refusal
 from chidu.forecast.cost import Cost, price
-from chidu.forecast.loss import forecast_loss
+from chidu.forecast.loss import Forecast, forecast_loss
 from chidu.laws import priors
 from chidu.laws.discrepancy import coordinates
 from chidu.laws.fit import Fit
@@ -108,35 +108,43 @@ def next_run(
         InputError: a target or a budget that is not positive.
         Refusal: the target itself is within the budget, or no candidate narrows the interval.
     """
-    if isinstance(target, tuple):
-        before = forecast_loss(fit, params=target[0], tokens=target[1], level=LEVEL)
-    else:
-        before = forecast_loss(fit, flops=target, level=LEVEL)
-    largest = 10**fit.posterior.top
-    budget = BUDGET * largest if budget_flops is None else budget_flops
+    before = _before(fit, target)
+    budget = BUDGET * 10**fit.posterior.top if budget_flops is None else budget_flops
     if not (np.isfinite(budget) and budget > 0):
         raise InputError(f"the budget must be a positive number of FLOPs, not {budget}")
     if before.flops <= budget:
         raise Refusal(f"the target's {before.flops:.3g} FLOPs are within the budget of {budget:.3g}: train it")
-    point = fit.target(before.params, before.tokens, before.flops)
     candidates = _candidates(fit, budget)
-    kept = _remaining(fit, point, candidates)
-    ranked = _rank(candidates, kept, before.median, before.interval)
-    if not ranked or ranked[0].narrowing < 1e-3:
+    remaining = _remaining(fit, fit.target(before.params, before.tokens, before.flops), candidates)
+    best, *others = _rank(candidates, remaining, before.median, before.interval)
+    if best.narrowing < 1e-3:
         raise Refusal(
             f"no run of up to {budget:.3g} FLOPs would narrow the interval by 0.1 %; what is left is the floor and the "
             "noise of one run: raise the budget, or measure the noise with another seed"
         )
-    best = ranked[0]
-    reason = (
-        f"expected to narrow the target's {LEVEL:.0%} interval from {before.interval} to {best.interval_after} "
-        f"({best.narrowing:.0%}): the most per FLOP of the {len(candidates)} candidates of up to {budget:.3g} FLOPs "
-        "that reach half of the greatest narrowing"
-    )
-    cost = price(best.flops, hardware=hardware)
-    after = best.interval_after
     return NextRun(
-        best.params, best.tokens, best.flops, cost, before.interval, after, reason, tuple(ranked[1 : 1 + RUNNERS_UP])
+        params=best.params,
+        tokens=best.tokens,
+        flops=best.flops,
+        cost=price(best.flops, hardware=hardware),
+        interval_before=before.interval,
+        interval_after=best.interval_after,
+        reason=_reason(best, before.interval, len(candidates), budget),
+        runners_up=tuple(others[:RUNNERS_UP]),
+    )
+
+
+def _before(fit: Fit, target: tuple[float, float] | float) -> Forecast:
+    if isinstance(target, tuple):
+        return forecast_loss(fit, params=target[0], tokens=target[1], level=LEVEL)
+    return forecast_loss(fit, flops=target, level=LEVEL)
+
+
+def _reason(best: Candidate, before: Interval, count: int, budget: float) -> str:
+    return (
+        f"expected to narrow the target's {LEVEL:.0%} interval from {before} to {best.interval_after} "
+        f"({best.narrowing:.0%}): the most per FLOP of the {count} candidates of up to {budget:.3g} FLOPs "
+        "that reach half of the greatest narrowing"
     )
 
 

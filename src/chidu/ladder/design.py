@@ -6,7 +6,7 @@ several ratios around the compute-optimal one, and the budgets are spread by a c
 
 import heapq
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from chidu.accounting import law_flops
@@ -56,6 +56,9 @@ def design(
 ) -> Plan:
     """Design the largest ladder of that shape whose predicted wall-clock time fits the budget.
 
+    Where not even the smallest fits, it is tried without probes and replicates: a plan without `probe` runs says that
+    its rates were not checked.
+
     Raises:
         InputError: the budget is too small for the smallest ladder, or the corpus too small for the one that fits.
     """
@@ -71,20 +74,28 @@ def design(
     def makespan(top: float) -> float:
         return schedule_seconds([rung.seconds for rung in ladder(top)], speed.workers)
 
+    if makespan(least) > budget_seconds:
+        shape = replace(shape, probe_factors=(), replicates=0)
     needed = makespan(least)
     if needed > budget_seconds:
         raise InputError(
             f"a budget of {budget_seconds:.0f} s is too small: the smallest ladder takes about {needed:.0f} s on this "
             f"machine; give --budget {math.ceil(needed)}s or more"
         )
+    top = _largest(makespan, least, budget_seconds)
+    _check_corpus(top, corpus, shape, budget_seconds)
+    return Plan(recipe, corpus.id, budget_seconds, makespan(top), speed, tuple(ladder(top)), seed)
+
+
+def _largest(makespan: Callable[[float], float], least: float, budget_seconds: float) -> float:
+    """Largest compute whose ladder fits the budget, by bisection of its log."""
     low, high = least, least * 2
     while makespan(high) <= budget_seconds:
         low, high = high, high * 2
     for _ in range(30):
         middle = math.sqrt(low * high)
         low, high = (middle, high) if makespan(middle) <= budget_seconds else (low, middle)
-    _check_corpus(low, corpus, shape, budget_seconds)
-    return Plan(recipe, corpus.id, budget_seconds, makespan(low), speed, tuple(ladder(low)), seed)
+    return low
 
 
 def schedule_seconds(seconds: Sequence[float], workers: int) -> float:

@@ -49,27 +49,25 @@ def count_workers(device: str) -> int:
 
 
 def measure_speed(
-    recipe: Recipe, vocab_size: int, device: str, workers: int, on_size: Callable[[int], None] = lambda width: None
+    recipe: Recipe, vocab_size: int, device: str, workers: int, progress: Callable[[str, float], None]
 ) -> Speed:
-    """Train three sizes for a moment, on all workers at once as the ladder will, and fit seconds to size.
-
-    The slowest of the workers counts: the ladder ends when its last run does.
-    """
+    """Train three sizes for a moment, on all workers at once as the ladder will, and fit seconds to size."""
     flops, seconds, overheads = [], [], []
     with tempfile.TemporaryDirectory(prefix="chidu-speed-") as folder:
-        for width in MEASURED_WIDTHS[device]:
-            on_size(width)
+        for done, width in enumerate(MEASURED_WIDTHS[device]):
+            progress("measuring this machine's speed", done / len(MEASURED_WIDTHS[device]))
             config = recipe.config(width, MEASURED_TOKENS, vocab_size, data="none")
             started = time.monotonic()
             jobs = [_job(Path(folder) / f"{width}-{worker}", config.to_json()) for worker in range(workers)]
             LocalLauncher(workers, device).run(jobs)
             overheads.append(time.monotonic() - started - SECONDS)
-            seconds.append(max(read_json(job.done)["seconds_per_token"] for job in jobs))
+            seconds.append(float(np.mean([read_json(job.done)["seconds_per_token"] for job in jobs])))
             flops.append(train_flops(config.model, config.model.context) / config.model.context)
+    progress("measuring this machine's speed", 1.0)
     per_flop, per_token = np.polyfit(flops, seconds, 1, w=1 / np.array(seconds))
     if per_token < 0:  # a machine so slow that launching an operation costs nothing beside doing it
         per_token, per_flop = 0.0, float(np.mean(np.array(seconds) / np.array(flops)))
-    return Speed(float(per_token), float(per_flop), float(np.median(overheads)), workers, device)
+    return Speed(float(per_token), float(per_flop), max(0.0, min(overheads)), workers, device)
 
 
 def _job(stem: Path, config: dict[str, object]) -> Job:

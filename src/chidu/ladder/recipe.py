@@ -36,22 +36,25 @@ class Recipe:
     batch_factor: float = 0.58
     """Batch in tokens = batch_factor * tokens ** batch_power (2503.04715, eq. 1: fitted from 4e9 to 1e11 tokens)."""
     batch_power: float = 0.571
+    micro_sequences: int = 8
+    """Most sequences of a micro-batch; larger batches are accumulated. Measured: fits a core's cache."""
     dtype: Dtype = "float32"
 
     def model(self, width: int, vocab_size: int) -> ModelConfig:
-        """Derive the model of a width, a multiple of 16.
+        """Derive the model of a width, one of `widths`.
 
         1. Depth from width: width / aspect, at least 2.
-        2. Heads of constant size.
+        2. Heads of (about) constant size.
         3. Feed-forward 8/3 of the width, so that SwiGLU's three matrices weigh as much as two of 4x (2002.05202).
         4. Logits scaled by base width / width (2203.03466, table 8).
         """
+        heads = math.floor(width / self.head_dim + 0.5)
         return ModelConfig(
             vocab_size=vocab_size,
             d_model=width,
             n_layer=max(2, math.floor(width / self.aspect + 0.5)),
-            n_head=width // self.head_dim,
-            n_kv_head=width // self.head_dim,
+            n_head=heads,
+            n_kv_head=heads,
             d_ff=16 * math.ceil(8 * width / 3 / 16),
             context=self.context,
             logit_scale=self.base_width / width,
@@ -60,13 +63,14 @@ class Recipe:
     def config(self, width: int, tokens: float, vocab_size: int, data: str, seed: int = 0) -> TrainConfig:
         """Derive a run from its width and (at least) its tokens.
 
-        5. Batch from tokens, in whole sequences.
+        5. Batch from tokens, in whole micro-batches.
         6. Rate of the block matrices: base rate * base width / width (2203.03466, table 8).
         7. Rate of embedding and norms: the same for all widths (ibid.).
         8. Warm-up and linear decay to zero as parts of the run (2405.18392).
         """
         sequences = max(1, round(self.batch_factor * tokens**self.batch_power / self.context))
-        batch = sequences * self.context
+        accumulate = math.ceil(sequences / self.micro_sequences)
+        batch = accumulate * math.ceil(sequences / accumulate) * self.context
         return TrainConfig(
             model=self.model(width, vocab_size),
             data=data,
@@ -77,13 +81,14 @@ class Recipe:
             weight_decay=self.weight_decay,
             warmup_fraction=self.warmup_fraction,
             decay_fraction=self.decay_fraction,
+            accumulate=accumulate,
             dtype=self.dtype,
             seed=seed,
         )
 
     def widths(self, largest: int = 16_384) -> list[int]:
-        """Widths that a ladder may use: steps of 16 up to 128, then of an eighth of an octave in multiples of 32."""
-        fine = list(range(16, 129, 16))
+        """Widths that a ladder may use: steps of 16 up to 128, then of a quarter of an octave in multiples of 32."""
+        fine = [16, 24, *range(32, 129, 16)]
         coarse = [32 * round(128 * 2 ** (i / 4) / 32) for i in range(1, 4 * int(math.log2(largest / 128)) + 1)]
         return [*fine, *coarse]
 

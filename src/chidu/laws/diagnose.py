@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from chidu.errors import Refusal
 from chidu.laws.select import NDBool
 from chidu.runs import RunTable
 from chidu.stats import Array
@@ -11,8 +12,10 @@ LEVER = 1.0
 """Decades of compute that the runs should span at least."""
 ALIKE = 0.99
 """Correlation of log params and log tokens above which the two cannot be told apart."""
-BEND_SDS = 2.0
+BEND_SDS, SLIGHT = 2.0, 0.001
 OUTLIER_SDS = 5.0
+APART, APART_ERRORS = 0.03, 5.0
+"""Groups whose mean residuals differ by more than this, and by so many standard errors, are not pooled."""
 
 
 def diagnose(table: RunTable, residuals: Array, noise: float, used: NDBool) -> tuple[str, ...]:
@@ -27,6 +30,7 @@ def diagnose(table: RunTable, residuals: Array, noise: float, used: NDBool) -> t
     checks = (
         _few(table),
         _lever(table),
+        _rising(table),
         _alike(table),
         _undertrained(table, used),
         _outliers(table, residuals),
@@ -48,6 +52,13 @@ def _lever(table: RunTable) -> str:
     if decades >= LEVER:
         return ""
     return f"the runs span only {decades:.1f} decades of compute: a short lever; span 1.5 or more"
+
+
+def _rising(table: RunTable) -> str:
+    flops, loss = np.log(table.column("flops")), np.log(table.column("loss"))
+    if float(((flops - flops.mean()) * (loss - loss.mean())).sum()) < 0:
+        return ""
+    return f"the loss does not fall with compute over these {len(table)} runs: no law can be seen in them"
 
 
 def _alike(table: RunTable) -> str:
@@ -93,18 +104,43 @@ def _bend(table: RunTable, residuals: Array, noise: float) -> str:
     if len(table) < FEW:
         return ""
     last = residuals[np.argsort(table.column("flops"), kind="stable")[-count:]]
-    if last.min() <= 0 or last.mean() < BEND_SDS * noise / np.sqrt(count):
+    if last.min() <= 0 or last.mean() < max(BEND_SDS * noise / np.sqrt(count), SLIGHT):
         return ""
     return f"a bend at the end: the {count} largest runs all lie above the law, by {last.mean():.1%} on average"
+
+
+def check_pooling(table: RunTable, residuals: Array) -> None:
+    """Refuse groups or families (other data, other recipe) that one law cannot serve.
+
+    Raises:
+        Refusal: the mean residuals of two of them, with 3 runs or more each, lie clearly and far apart.
+    """
+    for column in ("group", "family"):
+        parts = {name: part for name, part in _by_label(table, residuals, column).items() if len(part) >= 3}
+        if len(parts) < 2:
+            continue
+        low, high = min(parts, key=lambda name: parts[name].mean()), max(parts, key=lambda name: parts[name].mean())
+        gap = float(parts[high].mean() - parts[low].mean())
+        error = float(np.hypot(*[np.std(parts[name]) / np.sqrt(len(parts[name])) for name in (low, high)]))
+        if gap > max(APART, APART_ERRORS * error):
+            raise Refusal(
+                f"the table holds several {column}s whose losses lie {gap:.1%} apart at the same size "
+                f"({low or 'none'}, {high or 'none'}): one law cannot serve them; keep the rows of one {column}"
+            )
+
+
+def _by_label(table: RunTable, residuals: Array, column: str) -> dict[str, Array]:
+    labels = np.array([getattr(run, column) or "" for run in table.runs])
+    return {str(name): residuals[labels == name] for name in sorted(set(labels))}
 
 
 def _pooled(table: RunTable, residuals: Array) -> str:
     """Several groups or families in one fit."""
     for column in ("group", "family"):
-        labels = np.array([getattr(run, column) or "" for run in table.runs])
-        names = sorted(set(labels))
+        parts = _by_label(table, residuals, column)
+        names = list(parts)
         if len(names) > 1:
-            means = [float(residuals[labels == name].mean()) for name in names]
+            means = [float(part.mean()) for part in parts.values()]
             listed = ", ".join(name or "none" for name in names[:4]) + (", ..." if len(names) > 4 else "")
             apart = max(means) - min(means)
             return f"{len(names)} {column}s pooled in one law ({listed}): their mean residuals lie {apart:.1%} apart"

@@ -5,15 +5,16 @@ describes the runs and compares with papers; and the *posterior*, which forecast
 and its bootstrap claim far too much beyond the last run (see `posterior.py`).
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
 
 from chidu.accounting import law_flops
-from chidu.errors import InputError, Refusal
-from chidu.laws.diagnose import diagnose
+from chidu.errors import InputError
+from chidu.laws.design import check_enough, choose_form, make_arrays
+from chidu.laws.diagnose import check_pooling, diagnose
 from chidu.laws.forms import FORMS, Form
 from chidu.laws.posterior import Posterior, infer
 from chidu.laws.select import NDBool, far_above, forecast_rows, replicate_noise, select_runs
@@ -76,7 +77,7 @@ class Fit:
     def intervals(self) -> dict[str, Interval]:
         """90 % bootstrap interval of each parameter: of the description, not of a forecast. Computed when asked for."""
         shape = FORMS[self.form]
-        x, y, centre = _arrays(self.runs, shape)
+        x, y, centre = make_arrays(self.runs, shape)
         laws = bootstrap_reference(shape, self.theta, x, y, self.draws, self.seed)
         values = shape.natural(laws, centre)
         return {name: quantile_interval(values[:, j], 0.9) for j, name in enumerate(self.names)}
@@ -103,7 +104,7 @@ class Fit:
             raise InputError(f"the {self.form} law takes {' and '.join(shape.inputs)}, not {len(inputs)} values")
         columns = np.broadcast_arrays(*[np.asarray(value, dtype=float) for value in inputs])
         x = np.log(np.stack([column.ravel() for column in columns], axis=1))
-        centre = _arrays(self.runs, shape)[2]
+        centre = make_arrays(self.runs, shape)[2]
         return np.exp(shape.log_loss(self.theta[None], x - centre)[0]).reshape(columns[0].shape)
 
     def sample(self, targets: Array, of: Of = "run") -> Array:
@@ -190,23 +191,24 @@ def fit(runs: RunTable, *, form: str = "auto", seed: int = 0, draws: int = 1000)
 
     Raises:
         InputError: an unknown form, a form whose columns the table lacks, or fewer runs than parameters.
-        Refusal: the runs are all alike.
+        Refusal: the runs are all alike, or of groups that one law cannot serve.
     """
-    shape = _shape(runs, form)
+    shape = choose_form(runs, form)
+    runs = replace(runs, runs=tuple(run.with_flops() for run in runs))
     table = select_runs(runs, frontier=shape.inputs == ("flops",))
-    _check_enough(table, shape)
+    check_enough(table, shape)
     table, reference = _fit_without_diverged(table, shape)
-    x, y, centre = _arrays(table, shape)
+    x, y, centre = make_arrays(table, shape)
     residuals = y - shape.log_loss(reference.theta[None], x)[0]
+    check_pooling(table, residuals)
     used = forecast_rows(table, shape.inputs)
     measured, freedom = replicate_noise(table)
     posterior = infer((x + centre)[used], y[used], measured=measured, freedom=freedom, draws=draws, seed=seed)
     noise = measured if measured is not None else _residual_noise(residuals, len(shape.names), posterior)
-    natural = shape.natural(reference.theta[None], centre)[0]
     return Fit(
         form=shape.key,
         names=shape.names,
-        parameters=dict(zip(shape.names, map(float, natural), strict=True)),
+        parameters=_parameters(shape, reference, centre),
         noise=noise,
         noise_freedom=freedom,
         runs=table,
@@ -221,51 +223,20 @@ def fit(runs: RunTable, *, form: str = "auto", seed: int = 0, draws: int = 1000)
     )
 
 
-def _shape(runs: RunTable, form: str) -> Form:
-    key = ("chinchilla" if runs.has_params else "frontier") if form == "auto" else form
-    if key not in FORMS:
-        raise InputError(f"there is no law {form!r}; there are auto, {', '.join(FORMS)}")
-    if FORMS[key].inputs != ("flops",) and not runs.has_params:
-        raise InputError(f"the {key} law needs params and tokens of every run; fit form='frontier' to loss and flops")
-    return FORMS[key]
-
-
-def _check_enough(table: RunTable, shape: Form) -> None:
-    """Count runs against parameters."""
-    needed = len(shape.names)
-    if len(table) < needed:
-        raise InputError(
-            f"{len(table)} {_plural('run', len(table))}, but the law has {needed} parameters: "
-            f"add at least {needed - len(table)} more"
-        )
-    points = {tuple(row) for row in np.stack([table.column(name) for name in shape.inputs], axis=1)}
-    if len(points) < 3:
-        raise Refusal(
-            f"the runs are of only {len(points)} different {' and '.join(shape.inputs)}: no law can be seen in them; "
-            "add runs of other sizes"
-        )
-
-
-def _plural(word: str, count: int) -> str:
-    return word if count == 1 else f"{word}s"
+def _parameters(shape: Form, reference: Reference, centre: Array) -> dict[str, float]:
+    values = shape.natural(reference.theta[None], centre)[0]
+    return {name: float(value) for name, value in zip(shape.names, values, strict=True)}
 
 
 def _fit_without_diverged(table: RunTable, shape: Form) -> tuple[RunTable, Reference]:
     """Fit; set aside what lies far above the law; fit again until nothing does."""
     while True:
-        x, y, _ = _arrays(table, shape)
+        x, y, _ = make_arrays(table, shape)
         reference = fit_reference(shape, x, y)
         gone = far_above(y - shape.log_loss(reference.theta[None], x)[0], len(shape.names))
         if not gone:
             return table, reference
         table = table.without(gone)
-
-
-def _arrays(table: RunTable, shape: Form) -> tuple[Array, Array, Array]:
-    """Centred log inputs [n, K], log losses [n], and the centre [K]."""
-    x = np.log(np.stack([table.column(name) for name in shape.inputs], axis=1))
-    centre = x.mean(0)
-    return x - centre, np.log(table.column("loss")), centre
 
 
 def _residual_noise(residuals: Array, parameters: int, posterior: Posterior) -> float:

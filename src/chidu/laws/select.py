@@ -20,7 +20,7 @@ SWEEP_SPREAD = 0.01
 DIVERGED = 1.25
 """A loss this many times that of a smaller and shorter run is no result."""
 EPOCHS = 4.0
-"""Up to 4 passes over the data are nearly as good as fresh data (Muennighoff et al. 2305.16264, section 6)."""
+"""Up to 4 passes over the data are nearly as good as fresh data (Muennighoff et al. 2305.16264)."""
 UNDERTRAINED = 3.0
 """Tokens per parameter below which runs bend away from the law."""
 FEWEST = 6
@@ -36,19 +36,21 @@ def select_runs(table: RunTable, *, frontier: bool) -> RunTable:
         table: the runs as they were read.
         frontier: fit loss against compute alone: of a table with params, only the best runs at their compute.
     """
-    table = table.without(_worse_of_sweeps(table))
-    table = table.without(_diverged(table))
     repeated = _repeated(table)
     if len(table) - len(repeated) >= FEWEST:
         table = table.without(repeated)
+    table = table.without(_worse_of_sweeps(table))
+    table = table.without(_diverged(table))
     return table.without(_behind_frontier(table)) if frontier and table.has_params else table
 
 
 def _cells(table: RunTable) -> list[list[int]]:
-    """Positions of the runs that share params and tokens (or, where those are not known, flops)."""
+    """Positions of the runs of one group that share params and tokens (or, where those are not known, flops)."""
     cells = defaultdict(list)
+    sized = table.has_params
     for i, run in enumerate(table.runs):
-        cells[(run.params, run.tokens) if table.has_params else (run.flops,)].append(i)
+        size = (run.params, run.tokens) if sized else (run.flops,)
+        cells[(run.group, run.family, *size)].append(i)
     return list(cells.values())
 
 
@@ -82,13 +84,21 @@ def _worse_of_sweeps(table: RunTable) -> dict[int, str]:
 def _diverged(table: RunTable) -> dict[int, str]:
     """Runs that a smaller and shorter one beats by far."""
     loss = table.column("loss")
-    sizes = [table.column(name) for name in (("params", "tokens") if table.has_params else ("flops",))]
-    smaller = np.all([size[None] <= size[:, None] for size in sizes], axis=0)
-    best = np.where(smaller, loss[None], np.inf).min(1)
+    best = _best_within(table, ("params", "tokens") if table.has_params else ("flops",))
     return {
         int(i): f"diverged: its loss {loss[i]:.4g} is {loss[i] / best[i] - 1:.0%} above that of a smaller, shorter run"
         for i in np.flatnonzero(loss > DIVERGED * best)
     }
+
+
+def _best_within(table: RunTable, names: tuple[str, ...]) -> Array:
+    """Lowest loss among the runs that are no larger than each run in every one of the columns, [n]."""
+    loss, sizes = table.column("loss"), [table.column(name) for name in names]
+    best = np.empty(len(loss))
+    for part in np.array_split(np.arange(len(loss)), len(loss) // 512 + 1):
+        smaller = np.all([size[None] <= size[part, None] for size in sizes], axis=0)
+        best[part] = np.where(smaller, loss[None], np.inf).min(1)
+    return best
 
 
 def _repeated(table: RunTable) -> dict[int, str]:
@@ -101,8 +111,7 @@ def _repeated(table: RunTable) -> dict[int, str]:
 
 def _behind_frontier(table: RunTable) -> dict[int, str]:
     """Runs that another run beat with no more compute."""
-    flops, loss = table.column("flops"), table.column("loss")
-    best = np.where(flops[None] <= flops[:, None], loss[None], np.inf).min(1)
+    loss, best = table.column("loss"), _best_within(table, ("flops",))
     return {
         int(i): f"not on the compute frontier: a run of no more FLOPs reached {best[i]:.4g}"
         for i in np.flatnonzero(loss > best)

@@ -1,6 +1,6 @@
 """The reference fit: Huber's loss on log losses, minimised for many starts or many bootstraps in one batch.
 
-The objective is that of Besiroglu et al. (2404.10102, section 3): sum_i Huber_delta(log L_i - log L(x_i)), with delta
+The objective is that of Besiroglu et al. (2404.10102): sum_i Huber_delta(log L_i - log L(x_i)), with delta
 1e-3. So small a delta is nearly the sum of absolute errors, whose optimum sits in a corner; it is approached by damped
 Gauss-Newton steps on reweighted squares, with delta brought down in steps. Suffix legend as in `forms/form.py`.
 """
@@ -65,7 +65,7 @@ class Reference:
 
 
 def fit_reference(form: Form, x_IK: Array, y_I: Array) -> Reference:
-    """Find the optimum of the published objective from many starts (2404.10102, section 3)."""
+    """Find the optimum of the published objective from many starts (2404.10102)."""
     ones = np.ones((1, len(y_I)))
     theta = form.starts(x_IK, y_I)
     for delta, iterations in ((0.1, 20), (0.02, 15), (0.005, 15)):

@@ -5,7 +5,8 @@ A job is a JSON object; its files are the whole interface, so that any launcher 
     {"verb": "train", "config": {...}, "data": FOLDER, "out": FOLDER, "machine": {...}}     writes out/run.json
     {"verb": "speed", "config": {...}, "out": FILE, "machine": {...}, "seconds": 2}         writes out
 
-It ends with 0 when its last file is written; when it cannot, it writes one line to stderr and ends with the exit code of `chidu.errors`.
+It ends with 0 when its last file is written; when it cannot, it writes one line to stderr and ends with the exit
+code of `chidu.errors`.
 """
 
 import sys

@@ -24,9 +24,17 @@ MODEL, OPTIMIZER, STATE, CONFIG = "model.safetensors", "optimizer.safetensors", 
 
 
 def save_checkpoint(
-    out: Path, step: int, model: Transformer, optimizer: torch.optim.Optimizer | None, config: TrainConfig
+    out: Path,
+    step: int,
+    model: Transformer,
+    optimizer: torch.optim.Optimizer | None,
+    config: TrainConfig,
+    seconds: float = 0.0,
 ) -> Path:
-    """Write `out/checkpoint-<step>` and delete the older ones; without an optimizer it is a final one."""
+    """Write `out/checkpoint-<step>` and delete the older ones; without an optimizer it is a final one.
+
+    `seconds` is the time spent on the run so far, kept so that a resumed run knows its whole price.
+    """
     folder = out / f"checkpoint-{step}"
     with write_folder(folder) as beside:
         save_file(
@@ -36,7 +44,7 @@ def save_checkpoint(
             save_file(_moments(model, optimizer), beside / OPTIMIZER)
         write_json(beside / CONFIG, config.to_json())
         sums = {file.name: hash_file(file) for file in sorted(beside.iterdir())}
-        write_json(beside / STATE, {"step": step, "sha256": sums})
+        write_json(beside / STATE, {"step": step, "seconds": seconds, "sha256": sums})
     for other in _checkpoints(out):
         if other != folder:
             shutil.rmtree(other)
@@ -66,8 +74,8 @@ def load_model(folder: Path, device: str = "cpu") -> tuple[Transformer, TrainCon
     return model.to(device).eval(), config
 
 
-def restore(checkpoint: Path, model: Transformer, optimizer: torch.optim.Optimizer) -> int:
-    """Put a checkpoint's weights and moments in place and return its step; the next one to do has that number."""
+def restore(checkpoint: Path, model: Transformer, optimizer: torch.optim.Optimizer) -> tuple[int, float]:
+    """Put a checkpoint's weights and moments in place; return the number of the next step and the seconds spent."""
     verify(checkpoint)
     model.load_state_dict(_load(checkpoint / MODEL))
     moments = _load(checkpoint / OPTIMIZER)
@@ -77,7 +85,8 @@ def restore(checkpoint: Path, model: Transformer, optimizer: torch.optim.Optimiz
             for key in ("step", "exp_avg", "exp_avg_sq")
         }
         optimizer.state[weight]["step"] = optimizer.state[weight]["step"].to(weight.device)
-    return int(read_json(checkpoint / STATE)["step"])
+    state = read_json(checkpoint / STATE)
+    return int(state["step"]), float(state["seconds"])
 
 
 def verify(checkpoint: Path) -> None:

@@ -8,7 +8,7 @@ numbers (same machine, same number of threads).
 import contextlib
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -68,14 +68,16 @@ def train(config: TrainConfig, data: Dataset, out: Path, machine: Machine = Mach
     prepare_machine(machine)
     out.mkdir(parents=True, exist_ok=True)
     write_json(out / "config.json", config.to_json())
+    data.tokenizer.save(out / "tokenizer.json")
     model = Transformer(config.model, config.seed).to(machine.device)
     optimizer = make_optimizer(model, config)
     checkpoint = latest_checkpoint(out)
-    step = restore(checkpoint, model, optimizer) if checkpoint else 0
+    step, spent = restore(checkpoint, model, optimizer) if checkpoint else (0, 0.0)
+    started = time.monotonic() - spent
     status = "done"
     with Metrics(out, step, tensorboard=machine.tensorboard) as metrics:
         try:
-            _loop(config, data, out, machine, model, optimizer, step, metrics)
+            _loop(config, data, out, machine, model, optimizer, step, metrics, started)
         except Diverged as why:
             status = "diverged"
             write_json(out / "diverged.json", {"reason": str(why)})
@@ -85,7 +87,9 @@ def train(config: TrainConfig, data: Dataset, out: Path, machine: Machine = Mach
         run = make_run(config, data, status, _evaluate(model, config, data, "passages"), unseen)
     else:
         run = make_run(config, data, status, None, None)
-    save_checkpoint(out, config.steps, model, None, config)
+    seconds = time.monotonic() - started
+    save_checkpoint(out, config.steps, model, None, config, seconds)
+    run = replace(run, extra={"seconds": f"{seconds:.1f}"})
     write_json(out / "run.json", run.to_json())
     return run
 
@@ -108,10 +112,11 @@ def _loop(
     optimizer: torch.optim.AdamW,
     first: int,
     metrics: Metrics,
+    started: float,
 ) -> None:
     """Do the steps from `first` on, logging, evaluating and writing checkpoints on the way."""
     loader = Loader(data.train, config.model.context, config.batch_tokens // config.model.context, DATA_SEED)
-    started = saved = time.monotonic()
+    saved = time.monotonic()
     for step in range(first, config.steps):
         set_rate(optimizer, rate_multiplier(config, step))
         batch = torch.from_numpy(loader.batch(step)).to(machine.device, non_blocking=True)
@@ -132,7 +137,7 @@ def _loop(
             held_out = _evaluate(model, config, data, "passages")
             metrics.write(finished, loss=held_out.loss, loss_se=held_out.loss_se)
         if finished < config.steps and time.monotonic() - saved >= machine.checkpoint_seconds:
-            save_checkpoint(out, finished, model, optimizer, config)
+            save_checkpoint(out, finished, model, optimizer, config, time.monotonic() - started)
             saved = time.monotonic()
 
 

@@ -4,7 +4,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from chidu.laws.forms.form import EXPONENT_GRID, Form, best_starts, log_add, project
+from chidu.laws.forms.form import EXPONENT_GRID, Form, best_starts, bounded_exp, log_add, project
 from chidu.stats import Array
 
 
@@ -33,8 +33,8 @@ class Chinchilla(Form):
     def natural(self, theta_BP: Array, centre_K: Array) -> Array:
         """E, A, B, alpha, beta."""
         e, a, b, alpha, beta = theta_BP.T
-        big_a, big_b = np.exp(a + alpha * centre_K[0]), np.exp(b + beta * centre_K[1])
-        return np.column_stack([np.exp(e), big_a, big_b, alpha, beta])
+        big_a, big_b = bounded_exp(a + alpha * centre_K[0]), bounded_exp(b + beta * centre_K[1])
+        return np.column_stack([bounded_exp(e), big_a, big_b, alpha, beta])
 
     def from_natural(self, values_P: Array, centre_K: Array) -> Array:
         """See Form."""

@@ -67,6 +67,11 @@ def log_add(u: Array, v: Array) -> tuple[Array, Array]:
     return np.maximum(u, v) + np.log(1.0 + small), np.where(gap > 0, 1.0, small) / (1.0 + small)
 
 
+def bounded_exp(values: Array) -> Array:
+    """exp, at most 1e300: amplitudes of laws with absurd exponents are absurd, but finite."""
+    return np.exp(np.minimum(values, 690.0))
+
+
 def project(powers_SIJ: Array, y_I: Array) -> tuple[Array, Array]:
     """Variable projection (Golub and Pereyra 1973): the best log coefficients for each set of powers, and its misfit.
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from chidu.laws.forms.form import EXPONENT_GRID, Form, best_starts, project
+from chidu.laws.forms.form import EXPONENT_GRID, Form, best_starts, bounded_exp, project
 from chidu.stats import Array
 
 
@@ -31,7 +31,7 @@ class Frontier(Form):
     def natural(self, theta_BP: Array, centre_K: Array) -> Array:
         """E, A, alpha."""
         e, a, alpha = theta_BP.T
-        return np.column_stack([np.exp(e), np.exp(a + alpha * centre_K[0]), alpha])
+        return np.column_stack([bounded_exp(e), bounded_exp(a + alpha * centre_K[0]), alpha])
 
     def from_natural(self, values_P: Array, centre_K: Array) -> Array:
         """See Form."""

@@ -1,8 +1,8 @@
-"""L = E + A / N^alpha + B / D^alpha: one exponent for both (Muennighoff et al. 2305.16264, section 6, alpha = beta)."""
+"""L = E + A / N^alpha + B / D^alpha: one exponent for both (as fitted by Muennighoff et al. 2305.16264)."""
 
 import numpy as np
 
-from chidu.laws.forms.form import EXPONENT_GRID, Form, best_starts, log_add, project
+from chidu.laws.forms.form import EXPONENT_GRID, Form, best_starts, bounded_exp, log_add, project
 from chidu.stats import Array
 
 
@@ -31,7 +31,9 @@ class Tied(Form):
     def natural(self, theta_BP: Array, centre_K: Array) -> Array:
         """E, A, B, alpha."""
         e, a, b, alpha = theta_BP.T
-        return np.column_stack([np.exp(e), np.exp(a + alpha * centre_K[0]), np.exp(b + alpha * centre_K[1]), alpha])
+        return np.column_stack(
+            [bounded_exp(e), bounded_exp(a + alpha * centre_K[0]), bounded_exp(b + alpha * centre_K[1]), alpha]
+        )
 
     def from_natural(self, values_P: Array, centre_K: Array) -> Array:
         """See Form."""

@@ -1,0 +1,56 @@
+"""A table as a form reads it: which form, whether there are enough runs, and the arrays."""
+
+import numpy as np
+
+from chidu.errors import InputError, Refusal
+from chidu.laws.forms import FORMS, Form
+from chidu.runs import RunTable
+from chidu.stats import Array
+
+
+def choose_form(runs: RunTable, form: str) -> Form:
+    """Find a form by name; `auto` is Chinchilla's where params and tokens are known, else the compute frontier.
+
+    Raises:
+        InputError: an unknown form, or one whose columns the table lacks.
+    """
+    key = ("chinchilla" if runs.has_params else "frontier") if form == "auto" else form
+    if key not in FORMS:
+        raise InputError(f"there is no law {form!r}; there are auto, {', '.join(FORMS)}")
+    if FORMS[key].inputs == ("flops",) and any(run.with_flops().flops is None for run in runs):
+        raise InputError("a compute frontier needs flops, or params and tokens, of every run")
+    if FORMS[key].inputs != ("flops",) and not runs.has_params:
+        raise InputError(f"the {key} law needs params and tokens of every run; fit form='frontier' to loss and flops")
+    return FORMS[key]
+
+
+def check_enough(table: RunTable, shape: Form) -> None:
+    """Count runs against parameters.
+
+    Raises:
+        InputError: fewer runs than parameters.
+        Refusal: hardly any two runs differ in size.
+    """
+    needed = len(shape.names)
+    if len(table) < needed:
+        raise InputError(
+            f"{len(table)} {_plural('run', len(table))}, but the law has {needed} parameters: "
+            f"add at least {needed - len(table)} more"
+        )
+    points = {tuple(row) for row in np.stack([table.column(name) for name in shape.inputs], axis=1)}
+    if len(points) < 3:
+        raise Refusal(
+            f"the runs are of only {len(points)} different {' and '.join(shape.inputs)}: no law can be seen in them; "
+            "add runs of other sizes"
+        )
+
+
+def _plural(word: str, count: int) -> str:
+    return word if count == 1 else f"{word}s"
+
+
+def make_arrays(table: RunTable, shape: Form) -> tuple[Array, Array, Array]:
+    """Centred log inputs [n, K], log losses [n], and the centre [K]."""
+    x = np.log(np.stack([table.column(name) for name in shape.inputs], axis=1))
+    centre = x.mean(0)
+    return x - centre, np.log(table.column("loss")), centre
