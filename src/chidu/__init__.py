@@ -1,3 +1,88 @@
-"""chidu: a scaling-law laboratory for language models."""
+"""chidu: a scaling-law laboratory for language models.
+
+    import chidu
+
+    runs = chidu.read_runs("runs.csv")
+    fit = chidu.fit(runs)
+    fit.predict(params=70e9, tokens=1.4e12)
+    chidu.forecast_loss(fit, params=70e9, tokens=1.4e12)
+    chidu.compute_optimal(fit, flops=6e23)
+
+Names are loaded when they are first used, so that `import chidu` costs nothing; the rooms (`chidu.laws`, `chidu.data`,
+...) are imported as usual. What is not in `__all__` may change from one version to the next.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from chidu.config import ModelConfig, TrainConfig
+    from chidu.errors import ChiduError, CorruptError, InputError, Refusal, TrainingError
+    from chidu.forecast.allocation import Allocation, compute_optimal
+    from chidu.forecast.cost import Cost, price
+    from chidu.forecast.loss import Forecast, forecast_loss
+    from chidu.forecast.next_run import NextRun, next_run
+    from chidu.forecast.receipt import Outcome, lock, score
+    from chidu.laws.fit import Fit, Prediction, fit
+    from chidu.runs import Run, RunTable, read_runs
+    from chidu.stats import Interval
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "Allocation",
+    "ChiduError",
+    "CorruptError",
+    "Cost",
+    "Fit",
+    "Forecast",
+    "InputError",
+    "Interval",
+    "ModelConfig",
+    "NextRun",
+    "Outcome",
+    "Prediction",
+    "Refusal",
+    "Run",
+    "RunTable",
+    "TrainConfig",
+    "TrainingError",
+    "compute_optimal",
+    "fit",
+    "forecast_loss",
+    "lock",
+    "next_run",
+    "price",
+    "read_runs",
+    "score",
+]
+
+_HOMES = {
+    "config": ("ModelConfig", "TrainConfig"),
+    "errors": ("ChiduError", "CorruptError", "InputError", "Refusal", "TrainingError"),
+    "stats": ("Interval",),
+    "runs": ("Run", "RunTable", "read_runs"),
+    "laws.fit": ("Fit", "Prediction", "fit"),
+    "forecast.allocation": ("Allocation", "compute_optimal"),
+    "forecast.cost": ("Cost", "price"),
+    "forecast.loss": ("Forecast", "forecast_loss"),
+    "forecast.next_run": ("NextRun", "next_run"),
+    "forecast.receipt": ("Outcome", "lock", "score"),
+}
+"""Where the public names live."""
+
+_HOME = {name: home for home, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name from its home (PEP 562)."""
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """The public names, loaded or not."""
+    return sorted([*__all__, "__version__"])

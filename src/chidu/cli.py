@@ -186,7 +186,7 @@ def plan(
     from chidu.stages import plan_stage
 
     opened = Dataset.open(data)
-    with _terminal(True) as watch:
+    with _terminal(json_) as watch:
         made = plan_stage(out, opened, budget, watch, seed=seed, workers=workers)
     _show(json_, made.to_json(), f"{made}\nplan: {out}")
 
@@ -318,6 +318,7 @@ def forecast(
     """Forecast the loss of runs that were not trained, with an interval.
 
     Example: `chidu forecast runs.csv --params 70e9 --tokens 1.4e12`
+
     Example: `chidu forecast runs.csv --targets targets.csv --out out.csv --level 0.9`
 
     Parameters
@@ -543,7 +544,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             exit_on_error=False,
             print_error=False,
             error_console=Console(stderr=True),
+            result_action="return_value",
         )
+        sys.stdout.flush()
     except CycloptsError as error:
         return _fail(2, str(error).strip().replace("\n", " "))
     except ChiduError as error:
@@ -551,9 +554,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return _fail(130, "stopped; the same command goes on where it was")
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return 0
     except OSError as error:
+        _drop_output()
         return _fail(2, _say_os_error(error))
     except Exception as error:
         return _fail(1, f"a fault of chidu itself: {type(error).__name__}: {error}; CHIDU_DEBUG=1 shows where", error)
@@ -567,11 +571,20 @@ def _fail(code: int, message: str, error: Exception | None = None) -> int:
     return code
 
 
+def _drop_output() -> None:
+    """What stdout does not take now, the interpreter must not try to write once more at its end."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def _say_os_error(error: OSError) -> str:
     where = error.filename or "the disk"
     advice: dict[int | None, str] = {
         errno.ENOSPC: "free some space, then give the same command again",
         errno.EDQUOT: "free some space, then give the same command again",
+        errno.EFBIG: "raise the limit on the size of files",
         errno.EACCES: "choose another --out, or change its permissions",
         errno.EPERM: "choose another --out, or change its permissions",
         errno.EROFS: "choose another --out",

@@ -6,7 +6,7 @@ Killed at any moment it goes on where it was. The result is a function of the fo
 import math
 import platform
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from chidu.config import TrainConfig
 from chidu.data.dataset import Dataset
 from chidu.data.prepare import prepare
 from chidu.errors import InputError, Refusal
-from chidu.forecast.allocation import compute_optimal
+from chidu.forecast.allocation import Allocation, compute_optimal
 from chidu.forecast.cost import Cost, price, price_seconds
 from chidu.forecast.loss import Forecast, forecast_loss
 from chidu.forecast.next_run import NextRun, next_run
@@ -60,6 +60,7 @@ def run_loop(options: LoopOptions, lab: Path, watch: Watch, *, confirm: bool = F
     plan = plan_stage(
         lab / "plan.json", data, options.budget_seconds, watch, seed=options.seed, workers=options.workers
     )
+    watch.say(str(plan))
     gate_stage(plan, lab, watch)
     law = fit(ladder_stage(plan, lab / "data", lab, watch), seed=options.seed)
     write_json(lab / "fit.json", law.to_json())
@@ -174,11 +175,10 @@ def propose(law: Fit, forecast: Forecast) -> tuple[NextRun | None, str]:
 def costs(plan: Plan, target: TrainConfig, forecast: Forecast, seconds: float, hardware: str) -> dict[str, Cost]:
     """What the ladder cost and the target would: on this machine by its measured speed, and on the hardware named."""
     here = "cpu-core" if plan.speed.device == "cpu" else "h100"
-    target_here = price_seconds(plan.speed.seconds(target), here)
-    basis = f"estimated from this machine's measured speed: {plan.speed.seconds(target):.0f} s of one {here}"
+    basis = "estimated from this machine's measured speed"
     out = {
         "ladder": price_seconds(seconds, here),
-        "target": replace(target_here, assumptions=(basis, *target_here.assumptions[1:])),
+        "target": price_seconds(plan.speed.seconds(target), here, basis=basis),
     }
     if hardware:
         out[f"target on {hardware}"] = price(forecast.flops, hardware=hardware)
@@ -196,6 +196,14 @@ def versions() -> dict[str, str]:
     return found
 
 
+def _allocate(law: Fit, flops: float) -> Allocation | None:
+    """The compute-optimal split; None where the runs cannot tell params from tokens."""
+    try:
+        return compute_optimal(law, flops=flops)
+    except Refusal:
+        return None
+
+
 def study_of_table(table: RunTable, title: str, seed: int = 0) -> Study:
     """The result for runs that came from elsewhere, forecast at ten times the largest: no plan, no data."""
     law = fit(table, seed=seed)
@@ -206,7 +214,7 @@ def study_of_table(table: RunTable, title: str, seed: int = 0) -> Study:
         title=title,
         fit=law,
         forecast=forecast,
-        allocation=compute_optimal(law, flops=forecast.flops) if len(law.inputs) == 2 else None,
+        allocation=_allocate(law, forecast.flops),
         next_run=upcoming,
         next_refused=refused,
         cost={"target on h100": price(forecast.flops, hardware="h100")},

@@ -66,7 +66,6 @@ def plan_stage(
     corpus = Corpus(data.id, data.vocab_size, data.train_tokens, windows * recipe.context)
     plan = design(budget_seconds, corpus, speed, recipe=recipe, seed=seed)
     plan.save(path)
-    watch.say(str(plan))
     return plan
 
 

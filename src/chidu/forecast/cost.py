@@ -98,9 +98,13 @@ def price(
 
 
 def price_seconds(
-    seconds: float, hardware: str = "cpu-core", devices: int = 1, table: str | Path | None = None
+    seconds: float,
+    hardware: str = "cpu-core",
+    devices: int = 1,
+    table: str | Path | None = None,
+    basis: str = "measured",
 ) -> Cost:
-    """Price measured wall time on a number of devices.
+    """Price wall time on a number of devices; `basis` says where the time comes from.
 
     Raises:
         InputError: an unknown device, or a number out of range.
@@ -109,7 +113,7 @@ def price_seconds(
     device = _device(known, hardware)
     if not (math.isfinite(seconds) and seconds >= 0) or devices < 1:
         raise InputError(f"{seconds} seconds on {devices} devices is no measurement")
-    time = f"measured: {seconds:.3g} s on {devices} x {device['name']}"
+    time = f"{basis}: {seconds:.3g} s on {devices} x {device['name']}"
     return _cost(known, device, seconds * devices, time)
 
 
