@@ -48,6 +48,7 @@ lint: $(VENV)/.all
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy benchmarks docs/*.py
 
 test: lint
 	$(BIN)/python -m pytest

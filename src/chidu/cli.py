@@ -29,6 +29,7 @@ app = App(
     help="A scaling-law laboratory: know how good the big model will be, and what it costs, before you train it.",
     help_format="markdown",
     default_parameter=Parameter(negative=()),
+    suppress_keyboard_interrupt=False,
 )
 
 UNITS = {"s": 1.0, "sec": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}

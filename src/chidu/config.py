@@ -4,6 +4,7 @@ The files here say everything that changes a run's numbers and nothing else: whi
 where the data lie, is the launcher's business, so that the hash of a config names the run wherever it is trained.
 """
 
+import math
 from dataclasses import MISSING, asdict, dataclass, fields
 from typing import Any, Literal, get_args
 
@@ -18,6 +19,19 @@ Dtype = Literal["float32", "bfloat16"]
 def _check(holds: bool, message: str) -> None:
     if not holds:
         raise InputError(message)
+
+
+def _check_types(config: Any) -> None:
+    """Check that numbers are finite numbers and switches switches, whatever a file held."""
+    for field in fields(config):
+        value = getattr(config, field.name)
+        if field.type is float:
+            finite = isinstance(value, int | float) and math.isfinite(value)
+            _check(finite, f"{field.name} must be a finite number, not {value!r}")
+        elif field.type is int:
+            _check(isinstance(value, int), f"{field.name} must be a whole number, not {value!r}")
+        elif field.type is bool:
+            _check(isinstance(value, bool), f"{field.name} must be true or false, not {value!r}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,12 +75,10 @@ class ModelConfig:
         Raises:
             InputError: a field is out of range, or two of them contradict each other.
         """
+        _check_types(self)
         for name in ("vocab_size", "d_model", "n_layer", "n_head", "n_kv_head", "d_ff", "context"):
             value = getattr(self, name)
-            _check(
-                isinstance(value, int) and value >= 1,
-                f"model.{name} must be a whole number >= 1, not {value!r}",
-            )
+            _check(value >= 1, f"model.{name} must be a whole number >= 1, not {value!r}")
         _check(
             self.d_model % self.n_head == 0,
             f"d_model {self.d_model} is not divisible by n_head {self.n_head}",
@@ -137,9 +149,10 @@ class TrainConfig:
         Raises:
             InputError: a field is out of range, or two of them contradict each other.
         """
+        _check_types(self)
         for name in ("tokens", "batch_tokens", "accumulate"):
             value = getattr(self, name)
-            _check(isinstance(value, int) and value >= 1, f"{name} must be a whole number >= 1, not {value!r}")
+            _check(value >= 1, f"{name} must be a whole number >= 1, not {value!r}")
         for name in ("learning_rate", "hidden_learning_rate", "eps", "clip_norm"):
             _check(getattr(self, name) > 0, f"{name} must be positive, not {getattr(self, name)!r}")
         for name in ("beta1", "beta2", "warmup_fraction", "decay_fraction"):

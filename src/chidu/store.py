@@ -4,10 +4,12 @@ A file is written beside its final place, flushed to disk and renamed over it, s
 leaves the old file or the new one. A step is done when its last file exists. Nothing here executes what it reads.
 """
 
+import glob
 import hashlib
 import json
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -61,11 +63,11 @@ def read_json(path: Path) -> Any:
 def write_folder(path: Path) -> Iterator[Path]:
     """Fill a folder beside its final place and rename it there when the block ends without an exception.
 
-    Yields the folder to write into. An existing folder at `path` is replaced in one rename; a folder left by a killed
-    process is swept away first.
+    Yields the folder to write into. An existing folder at `path` is renamed out of the way just before, so that a kill
+    between the two renames leaves none; folders left by a killed process are swept away first.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    for left_over in path.parent.glob(f".{path.name}.*.tmp"):
+    for left_over in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
         shutil.rmtree(left_over, ignore_errors=True)
     beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     beside.mkdir()
@@ -83,6 +85,20 @@ def write_folder(path: Path) -> Iterator[Path]:
             beside.rename(path)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
+
+
+@contextmanager
+def hold(path: Path) -> Iterator[None]:
+    """Hold a lock file for the length of a block; another process that wants it waits.
+
+    The lock goes with the process, however it ends. The file stays. On Windows nothing is locked.
+    """
+    with path.open("ab") as file:
+        if sys.platform != "win32":
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def hash_json(value: Any) -> str:

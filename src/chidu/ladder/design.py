@@ -64,6 +64,7 @@ def design(
     """
     smallest = _smallest_budget(corpus, recipe, shape)
     least = smallest * shape.spread[0] ** (shape.budgets - 1)
+    limit = _check_corpus(least, corpus, shape)
 
     def ladder(top: float) -> list[Rung]:
         factor = (top / smallest) ** (1 / (shape.budgets - 1))
@@ -82,16 +83,22 @@ def design(
             f"a budget of {budget_seconds:.0f} s is too small: the smallest ladder takes about {needed:.0f} s on this "
             f"machine; give --budget {math.ceil(needed)}s or more"
         )
-    top = _largest(makespan, least, budget_seconds)
-    _check_corpus(top, corpus, shape, budget_seconds)
+    enough = math.ceil(max(needed, makespan(limit)))
+    if enough < budget_seconds:
+        raise InputError(
+            f"the corpus is smaller than the plan needs: {corpus.train_tokens:,} training tokens are enough for a "
+            f"ladder of {enough} s, but the budget is {budget_seconds:.0f} s; add text, or give --budget {enough}s"
+        )
+    top = _largest(makespan, least, limit, budget_seconds)
     return Plan(recipe, corpus.id, budget_seconds, makespan(top), speed, tuple(ladder(top)), seed)
 
 
-def _largest(makespan: Callable[[float], float], least: float, budget_seconds: float) -> float:
-    """Largest compute whose ladder fits the budget, by bisection of its log."""
+def _largest(makespan: Callable[[float], float], least: float, limit: float, budget_seconds: float) -> float:
+    """Largest compute up to the limit whose ladder fits the budget, by bisection of its log."""
     low, high = least, least * 2
-    while makespan(high) <= budget_seconds:
+    while high < limit and makespan(high) <= budget_seconds:
         low, high = high, high * 2
+    high = min(high, limit)
     for _ in range(30):
         middle = math.sqrt(low * high)
         low, high = (middle, high) if makespan(middle) <= budget_seconds else (low, middle)
@@ -144,7 +151,10 @@ def _widths(flops: float, corpus: Corpus, recipe: Recipe, shape: Design) -> list
     allowed = []
     for width in recipe.widths():
         params = recipe.params(width, corpus.vocab_size)
-        if flops / 6 / params <= corpus.train_tokens and flops / 6 / params**2 >= shape.least_ratio:
+        tokens = flops / 6 / params
+        if tokens > corpus.train_tokens or tokens / params < shape.least_ratio * (1 - 1e-9):
+            continue
+        if recipe.config(width, tokens, corpus.vocab_size, corpus.id).tokens <= corpus.train_tokens:  # whole batches
             allowed.append((math.log(params), width))
     chosen: list[int] = []
     for ratio in shape.ratios:
@@ -160,11 +170,17 @@ def _scale_rates(config: TrainConfig, factor: float) -> TrainConfig:
     )
 
 
-def _check_corpus(top: float, corpus: Corpus, shape: Design, budget_seconds: float) -> None:
-    """The largest amount of compute must have its compute-optimal ratio among those that the text allows."""
-    needed = math.sqrt(shape.ratios[1] * top / 6)
-    if needed > corpus.train_tokens:
+def _check_corpus(least: float, corpus: Corpus, shape: Design) -> float:
+    """Largest compute, FLOPs, whose compute-optimal run the text is enough for.
+
+    Raises:
+        InputError: that is less than what the smallest ladder needs.
+    """
+    limit = 6 * corpus.train_tokens**2 / shape.ratios[1]
+    if limit < least:
+        needed = math.sqrt(shape.ratios[1] * least / 6)
         raise InputError(
-            f"the corpus is smaller than the plan needs: {corpus.train_tokens:,} training tokens, but a budget of "
-            f"{budget_seconds:.0f} s trains a run on {needed:,.0f}; add text or lower --budget"
+            f"the corpus is smaller than the plan needs: {corpus.train_tokens:,} training tokens, but even the "
+            f"smallest ladder trains a run on {needed:,.0f}; add text"
         )
+    return limit

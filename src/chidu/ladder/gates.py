@@ -97,7 +97,7 @@ def _probe(plan: Plan, width: int, rungs: Sequence[Rung], lab: Path) -> RateProb
 
 
 def _lowest(factors: Sequence[float], losses: Sequence[float | None]) -> tuple[float, float]:
-    """Lowest point of the parabola through the log of the loss over log2 of the rate, kept within the range tried."""
+    """Lowest point of the parabola through the loss over log2 of the rate, kept within the range tried."""
     points = [(math.log2(factor), loss) for factor, loss in zip(factors, losses, strict=True) if loss is not None]
     if not points:
         return 1.0, math.inf

@@ -41,10 +41,10 @@ def find_device() -> str:
 
 
 def count_workers(device: str) -> int:
-    """One worker a GPU, or one a core that this process may use."""
+    """One worker a GPU that torch sees (CUDA_VISIBLE_DEVICES counts), or one a core that this process may use."""
     if device == "cuda":
-        listed = subprocess.run(["nvidia-smi", "--list-gpus"], capture_output=True, text=True, check=True)
-        return max(1, len(listed.stdout.splitlines()))
+        question = "import torch; print(torch.cuda.device_count())"
+        return int(subprocess.run([sys.executable, "-c", question], capture_output=True, text=True, check=True).stdout)
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

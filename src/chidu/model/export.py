@@ -6,6 +6,7 @@ scale into the last norm's gain. The embedding is then tied as before.
 
 from pathlib import Path
 
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -85,11 +86,17 @@ def export_llama(model: Transformer, tokenizer_json: str, end_of_text: int, out:
         tokenizer_json: the text of the data set's `tokenizer.json`, which is in Hugging Face's format already.
         end_of_text: id of the token that separates documents.
         out: the folder; replaced if it exists.
+
+    Raises:
+        InputError: the model has a part that Llama has not, or the disk is full.
     """
     weights = llama_weights(model)
     token = "<|endoftext|>"
     with write_folder(out) as beside:
-        save_file(weights, beside / "model.safetensors", metadata={"format": "pt"})
+        try:
+            save_file(weights, beside / "model.safetensors", metadata={"format": "pt"})
+        except SafetensorError as error:
+            raise InputError(f"{out} cannot be written ({error}); free some space or choose another --out") from None
         write_json(beside / "config.json", llama_config(model.config, end_of_text))
         write_json(beside / "generation_config.json", {"bos_token_id": end_of_text, "eos_token_id": end_of_text})
         write_text(beside / "tokenizer.json", tokenizer_json)

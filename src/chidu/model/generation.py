@@ -3,6 +3,7 @@
 Shapes: T prompt tokens, V vocabulary.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -26,8 +27,8 @@ class Sampling:
 
     def __post_init__(self) -> None:
         """Check the ranges; InputError where one is left."""
-        if self.temperature < 0:
-            raise InputError(f"--temperature must not be negative, not {self.temperature}")
+        if not 0 <= self.temperature < math.inf:
+            raise InputError(f"--temperature must be a number that is not negative, not {self.temperature}")
         if self.top_k < 0:
             raise InputError(f"--top-k must not be negative, not {self.top_k}")
         if not 0 < self.top_p <= 1:
@@ -78,4 +79,4 @@ def generate(
         yield token
         seen.append(token)
         full = caches[0][0].shape[2] >= context
-        fed, caches = (seen[-(context // 2) :], None) if full else ([token], caches)
+        fed, caches = (seen[-max(1, context // 2) :], None) if full else ([token], caches)

@@ -38,7 +38,8 @@ def main() -> int:
         print(error, file=sys.stderr)
         return error.exit_code
     except OSError as error:
-        print(f"{error.filename or 'the disk'}: {error.strerror}", file=sys.stderr)
+        where, why = error.filename or Path(sys.argv[1]).parent, error.strerror or error
+        print(f"{where}: {why}; free some space or mend the permissions there, then rerun", file=sys.stderr)
         return 2
     return 0
 

@@ -6,9 +6,7 @@ A checkpoint is a folder `checkpoint-<step>` with `config.json` (the TrainConfig
 
 import re
 import shutil
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -34,18 +32,19 @@ def save_checkpoint(
     """Write `out/checkpoint-<step>` and delete the older ones; without an optimizer it is a final one.
 
     `seconds` is the time spent on the run so far, kept so that a resumed run knows its whole price.
+
+    Raises:
+        InputError, OSError: the folder cannot be written, or the disk is full; the older checkpoint stays.
     """
     folder = out / f"checkpoint-{step}"
     with write_folder(folder) as beside:
-        save_file(
-            {name: weight.detach().cpu().contiguous() for name, weight in model.state_dict().items()}, beside / MODEL
-        )
+        _save({name: weight.detach().cpu().contiguous() for name, weight in model.state_dict().items()}, beside / MODEL)
         if optimizer is not None:
-            save_file(_moments(model, optimizer), beside / OPTIMIZER)
+            _save(_moments(model, optimizer), beside / OPTIMIZER)
         write_json(beside / CONFIG, config.to_json())
         sums = {file.name: hash_file(file) for file in sorted(beside.iterdir())}
         write_json(beside / STATE, {"step": step, "seconds": seconds, "sha256": sums})
-    for other in _checkpoints(out):
+    for other in [*_checkpoints(out), *out.glob(".checkpoint-*.tmp")]:
         if other != folder:
             shutil.rmtree(other)
     return folder
@@ -75,9 +74,18 @@ def load_model(folder: Path, device: str = "cpu") -> tuple[Transformer, TrainCon
 
 
 def restore(checkpoint: Path, model: Transformer, optimizer: torch.optim.Optimizer) -> tuple[int, float]:
-    """Put a checkpoint's weights and moments in place; return the number of the next step and the seconds spent."""
+    """Put a checkpoint's weights and moments in place; return the number of the next step and the seconds spent.
+
+    A final checkpoint has no moments: its next step is past the last.
+
+    Raises:
+        CorruptError: a file's checksum is not the one recorded.
+    """
     verify(checkpoint)
+    step, seconds, sums = _read_state(checkpoint)
     model.load_state_dict(_load(checkpoint / MODEL))
+    if OPTIMIZER not in sums:
+        return step, seconds
     moments = _load(checkpoint / OPTIMIZER)
     for name, weight in model.named_parameters():
         optimizer.state[weight] = {
@@ -85,8 +93,7 @@ def restore(checkpoint: Path, model: Transformer, optimizer: torch.optim.Optimiz
             for key in ("step", "exp_avg", "exp_avg_sq")
         }
         optimizer.state[weight]["step"] = optimizer.state[weight]["step"].to(weight.device)
-    state = read_json(checkpoint / STATE)
-    return int(state["step"]), float(state["seconds"])
+    return step, seconds
 
 
 def verify(checkpoint: Path) -> None:
@@ -95,13 +102,25 @@ def verify(checkpoint: Path) -> None:
     Raises:
         CorruptError: one differs or is missing.
     """
-    state: Mapping[str, Any] = read_json(checkpoint / STATE)
-    for name, expected in state["sha256"].items():
+    for name, expected in _read_state(checkpoint)[2].items():
         file = checkpoint / name
         if not file.exists() or hash_file(file) != expected:
             raise CorruptError(
                 f"{file} is damaged (its checksum is not the recorded one); delete {checkpoint} and rerun"
             )
+
+
+def _read_state(checkpoint: Path) -> tuple[int, float, dict[str, str]]:
+    """Step, seconds spent and checksums of a checkpoint; the checksums cannot cover the file that they stand in."""
+    try:
+        state = read_json(checkpoint / STATE)
+        step, seconds, sums = int(state["step"]), float(state["seconds"]), dict(state["sha256"])
+        whole = step == _step(checkpoint) and {MODEL, CONFIG} <= set(sums)
+    except (InputError, KeyError, TypeError, ValueError):
+        whole = False
+    if not whole:
+        raise CorruptError(f"{checkpoint / STATE} is missing or damaged; delete {checkpoint} and rerun")
+    return step, seconds, sums
 
 
 def _moments(model: Transformer, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
@@ -110,6 +129,15 @@ def _moments(model: Transformer, optimizer: torch.optim.Optimizer) -> dict[str, 
         for name, weight in model.named_parameters()
         for key, value in optimizer.state[weight].items()
     }
+
+
+def _save(tensors: dict[str, Tensor], file: Path) -> None:
+    try:
+        save_file(tensors, file)
+    except SafetensorError as error:
+        raise InputError(
+            f"{file.parent.parent} cannot be written ({error}); free some space or mend its permissions, then rerun"
+        ) from None
 
 
 def _load(file: Path) -> dict[str, Tensor]:

@@ -2,25 +2,28 @@
 
 import importlib.util
 import json
+import math
 from pathlib import Path
 from types import TracebackType
 from typing import Any
+
+from chidu.store import write_text
 
 
 class Metrics:
     """Appends lines; opened again after a kill, it drops the lines of steps that will be done again."""
 
     def __init__(self, folder: Path, step: int, *, tensorboard: bool = True) -> None:
-        """Open the log of `folder`, keeping the lines of steps before `step`."""
+        """Open the log of `folder`, keeping the lines of the first `step` steps."""
         self.path = folder / "metrics.jsonl"
         kept = [line for line in self._lines() if line["step"] <= step] if step else []
-        self.path.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
+        write_text(self.path, "".join(json.dumps(line) + "\n" for line in kept))
         self.file = self.path.open("a", encoding="utf-8", buffering=1)
         self.board: Any = None
         if tensorboard and importlib.util.find_spec("tensorboard") is not None:
             from torch.utils.tensorboard import SummaryWriter
 
-            self.board = SummaryWriter(str(folder / "tensorboard"), purge_step=step)
+            self.board = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
 
     def _lines(self) -> list[dict[str, Any]]:
         """Whole lines only: a kill may have cut the last one."""
@@ -34,8 +37,9 @@ class Metrics:
         return lines
 
     def write(self, step: int, **values: float) -> None:
-        """Record values after `step` optimiser steps."""
-        self.file.write(json.dumps({"step": step, **values}) + "\n")
+        """Record values after `step` optimiser steps; what is not a finite number is null in JSON."""
+        plain = {name: value if math.isfinite(value) else None for name, value in values.items()}
+        self.file.write(json.dumps({"step": step, **plain}) + "\n")
         if self.board is not None:
             for name, value in values.items():
                 self.board.add_scalar(name, value, step)

@@ -2,7 +2,7 @@
 
 A run's folder holds `config.json`, `metrics.jsonl`, one `checkpoint-<step>/` and last, atomically, `run.json`, which
 means done. Called again on the same folder it returns the finished run, or goes on from the checkpoint to bit-identical
-numbers (same machine, same number of threads).
+numbers (same machine, same number of threads). `.lock` lets one process at a time work on it.
 """
 
 import contextlib
@@ -16,12 +16,12 @@ from torch import Tensor
 
 from chidu.accounting import count_params, law_flops
 from chidu.config import TrainConfig
-from chidu.data.dataset import Dataset
-from chidu.data.loader import Loader
+from chidu.data.dataset import MIN_WINDOWS, Dataset
+from chidu.data.loader import Loader, count_windows
 from chidu.errors import InputError
 from chidu.model.transformer import Transformer, next_token_losses
 from chidu.runs import Run
-from chidu.store import read_json, write_json
+from chidu.store import hold, read_json, write_json
 from chidu.training.checkpoint import latest_checkpoint, restore, save_checkpoint
 from chidu.training.evaluation import HeldOutLoss, evaluate
 from chidu.training.metrics import Metrics
@@ -59,14 +59,25 @@ def prepare_machine(machine: Machine) -> None:
 def train(config: TrainConfig, data: Dataset, out: Path, machine: Machine = Machine()) -> Run:
     """Train to the end of the budget, evaluate, and record the run; a divergence is recorded, not raised.
 
+    Where another process is at work on the folder, as one whose launcher was killed, it waits for that one's end.
+
     Raises:
         InputError: the config was made for another data set or vocabulary, or the folder belongs to another run.
+        CorruptError: the checkpoint to go on from is damaged.
     """
-    if (out / "run.json").exists():
-        return Run.from_json(read_json(out / "run.json"))
     _check(config, data, out)
+    if not (out / "run.json").exists():
+        out.mkdir(parents=True, exist_ok=True)
+        with hold(out / ".lock"):
+            _check(config, data, out)
+            if not (out / "run.json").exists():
+                _train(config, data, out, machine)
+    return Run.from_json(read_json(out / "run.json"))
+
+
+def _train(config: TrainConfig, data: Dataset, out: Path, machine: Machine) -> None:
+    """Start, or go on from the checkpoint, and write `run.json`."""
     prepare_machine(machine)
-    out.mkdir(parents=True, exist_ok=True)
     write_json(out / "config.json", config.to_json())
     data.tokenizer.save(out / "tokenizer.json")
     model = Transformer(config.model, config.seed).to(machine.device)
@@ -74,24 +85,17 @@ def train(config: TrainConfig, data: Dataset, out: Path, machine: Machine = Mach
     checkpoint = latest_checkpoint(out)
     step, spent = restore(checkpoint, model, optimizer) if checkpoint else (0, 0.0)
     started = time.monotonic() - spent
-    status = "done"
     with Metrics(out, step, tensorboard=machine.tensorboard) as metrics:
         try:
             _loop(config, data, out, machine, model, optimizer, step, metrics, started)
+            run = _evaluate_end(model.eval(), config, data)
         except Diverged as why:
-            status = "diverged"
             write_json(out / "diverged.json", {"reason": str(why)})
-    model.eval()
-    if status == "done":
-        unseen = _evaluate(model, config, data, "unseen") if len(data.unseen) else None
-        run = make_run(config, data, status, _evaluate(model, config, data, "passages"), unseen)
-    else:
-        run = make_run(config, data, status, None, None)
+            run = make_run(config, data, "diverged", None, None)
     seconds = time.monotonic() - started
-    save_checkpoint(out, config.steps, model, None, config, seconds)
-    run = replace(run, extra={"seconds": f"{seconds:.1f}"})
-    write_json(out / "run.json", run.to_json())
-    return run
+    if run.status == "done" and step < config.steps:
+        save_checkpoint(out, config.steps, model, None, config, seconds)
+    write_json(out / "run.json", replace(run, extra={"seconds": f"{seconds:.1f}"}).to_json())
 
 
 def _check(config: TrainConfig, data: Dataset, out: Path) -> None:
@@ -99,6 +103,7 @@ def _check(config: TrainConfig, data: Dataset, out: Path) -> None:
         raise InputError(f"the plan was made for data set {config.data}, but this is {data.id}; plan again with --data")
     if config.model.vocab_size != data.vocab_size:
         raise InputError(f"the model's vocabulary is {config.model.vocab_size}, the data set's {data.vocab_size}")
+    data.windows("passages", config.model.context)
     if (out / "config.json").exists() and TrainConfig.from_json(read_json(out / "config.json")) != config:
         raise InputError(f"{out} belongs to another run; choose another --out or delete it")
 
@@ -165,6 +170,16 @@ def _check_divergence(config: TrainConfig, step: int, loss: float) -> None:
         raise Diverged(f"the loss was {loss} at step {step}")
     if loss > 1.2 * uniform and step > config.steps // 10:
         raise Diverged(f"the loss was {loss:.2f} at step {step}, above a uniform guess's {uniform:.2f}")
+
+
+def _evaluate_end(model: Transformer, config: TrainConfig, data: Dataset) -> Run:
+    """Evaluate both held-out splits, the unseen one where it has windows enough."""
+    passages, unseen = _evaluate(model, config, data, "passages"), None
+    if not math.isfinite(passages.loss):
+        raise Diverged(f"the held-out loss was {passages.loss} after the last step")
+    if count_windows(len(data.unseen), config.model.context) >= MIN_WINDOWS:
+        unseen = _evaluate(model, config, data, "unseen")
+    return make_run(config, data, "done", passages, unseen)
 
 
 def _evaluate(model: Transformer, config: TrainConfig, data: Dataset, split: str) -> HeldOutLoss:
