@@ -128,7 +128,7 @@ def test_too_little_text(cli: Cli, tmp_path: Path) -> None:
 @pytest.mark.usefixtures("measured")
 def test_a_corpus_smaller_than_the_plan_needs(cli: Cli, data: Path, tmp_path: Path) -> None:
     answer = cli("plan", "--data", data, "--budget", "2h", "--out", tmp_path / "plan.json")
-    fails(answer, 2, "the corpus is smaller than the plan needs", "add text or lower --budget")
+    fails(answer, 2, "the corpus is smaller than the plan needs", "add text")
     assert files(tmp_path) == {}
 
 
@@ -219,7 +219,7 @@ def test_runs_that_cannot_answer_are_refused(cli: Cli, tmp_path: Path) -> None:
         (["run", "builtin", "--budget", "foo"], ["--budget foo", "write 90s, 10min or 2h"]),
         (["run", "builtin", "--budget", "-5min"], ["--budget"]),
         (["run", "builtin", "--target", "foo"], ["--target foo", "10x"]),
-        (["run", "builtin", "--target", "-3x"], ["--target -3x"]),
+        (["run", "builtin", "--target=-3x"], ["--target -3x"]),
         (["run", "builtin", "--level", "2"], ["--level 2"]),
         (["run"], ["SOURCES"]),
         (["data", "builtin", "--vocab-size", "7"], ["a vocabulary of 7"]),

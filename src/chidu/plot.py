@@ -30,7 +30,7 @@ LEAST_SIZES = 3
 MOST_CURVES = 8
 CURVE_POINTS = 61
 
-SCALE = ("#46327e", "#365c8d", "#277f8e", "#1fa187", "#4ac16d", "#a0c93a")
+SCALE = ("#54398f", "#42509a", "#31688e", "#26828e", "#1f9e89", "#35b779", "#6ece58", "#a5c92f")
 """Viridis without its darkest and its lightest end: small to large, for the colour-blind too, on white and on black."""
 ACCENT = "#d55e00"
 BAND = "rgba(213,94,0,0.16)"
@@ -96,7 +96,7 @@ class SplitPoints:
 
 def describe_run(run: Run) -> str:
     """A run in a few lines of HTML, for the box that opens over its point."""
-    lines = [f"<b>{html.escape(run.run)}</b>"] if run.run else []
+    lines = [f"<b>{html.escape(run.run[:60], quote=False)}</b>"] if run.run else []
     lines += [f"{name} {value:,.4g}" for name in ("params", "tokens") if (value := getattr(run, name)) is not None]
     error = f" ± {run.loss_se:.2g}" if run.loss_se is not None else ""
     return "<br>".join([*lines, f"loss {run.loss:.4f}{error}"])
@@ -229,21 +229,16 @@ def draw_budgets(
     _set_log_ticks(figure, np.concatenate([curve.curve_params for curve in curves]), short)
     for i, curve in enumerate(curves):
         seen = len(curve.params) > 0
-        colour = _colour(i / max(len(curves) - 1, 1)) if seen else ACCENT
+        colour = _colour(i / max(sum(len(other.params) > 0 for other in curves) - 1, 1)) if seen else ACCENT
         name = f"{curve.flops:.2g}".replace("e+", "e") + ("" if seen else " (target)")
         line = {"color": colour, "width": 2, "dash": "solid" if seen else "dash"}
         common: dict[str, Any] = {"legendgroup": str(i), "name": name}
-        figure.add_scatter(
-            x=curve.curve_params, y=curve.curve_loss, mode="lines", line=line, hoverinfo="skip", **common
-        )
+        place = {"x": curve.curve_params, "y": curve.curve_loss}
+        figure.add_scatter(**place, mode="lines", line=line, hoverinfo="skip", **common)
         if seen:
             marker = {"color": colour, "size": 9, "line": {"color": GREY, "width": 0.5}}
-            hover: dict[str, Any] = {
-                "text": curve.labels,
-                "hovertemplate": "%{text}<extra></extra>",
-                "showlegend": False,
-            }
-            figure.add_scatter(x=curve.params, y=curve.loss, mode="markers", marker=marker, **hover, **common)
+            common |= {"text": curve.labels, "hovertemplate": "%{text}<extra></extra>", "showlegend": False}
+            figure.add_scatter(x=curve.params, y=curve.loss, mode="markers", marker=marker, **common)
     figure.update_layout(legend_title_text="FLOPs ")
     if forecast is not None and forecast.params is not None:
         _add_forecast(figure, forecast, forecast.params)
@@ -258,6 +253,8 @@ def draw_residuals(points: RunPoints, noise: float) -> "go.Figure":
     _set_log_ticks(figure, points.flops, _power)
     figure.add_hrect(y0=-2 * noise, y1=2 * noise, fillcolor=BAND, line_width=0, layer="below")
     figure.add_hline(y=0, line={"color": ACCENT, "width": 2})
+    reach = 1.1 * max(float(np.abs(points.value).max()), 2 * noise, 0.01)
+    figure.update_yaxes(range=[-reach, reach])
     _add_runs(figure, points, used=True, scale=False)
     _add_runs(figure, points, used=False, scale=False)
     figure.update_layout(showlegend=not points.used.all())
@@ -278,22 +275,12 @@ def draw_split(points: SplitPoints, ratios: Sequence[float] = (1, 5, 20, 100, 50
         figure.add_scatter(x=x, y=y, **shade, fillcolor=shades.pop(), name=text)
     line = {"color": ACCENT, "width": 2.5}
     figure.add_scatter(x=points.params, y=points.loss, mode="lines", line=line, name="law")
-    low, high = points.interval
-    error = {
-        "type": "data",
-        "symmetric": False,
-        "array": [high - points.best[0]],
-        "arrayminus": [points.best[0] - low],
-        "color": GREY,
-        "thickness": 2,
-    }
-    marker = {"color": ACCENT, "size": 11, "symbol": "diamond"}
     figure.add_scatter(
         x=points.best[:1],
         y=points.best[1:],
-        error_x=error,
+        error_x=_error_bar(points.best[0], *points.interval, GREY),
         mode="markers",
-        marker=marker,
+        marker={"color": ACCENT, "size": 11, "symbol": "diamond"},
         name="best, interval",
     )
     span = float(np.ptp(points.loss))
@@ -346,6 +333,7 @@ def _figure(x_title: str, y_title: str) -> "go.Figure":
 
     axis = {"showline": True, "linecolor": GREY, "gridcolor": "rgba(128,128,128,0.25)", "zeroline": False}
     axis |= {"ticks": "outside", "tickcolor": GREY, "automargin": True}
+    order = {"traceorder": "normal"}
     return go.Figure(
         layout={
             "template": None,
@@ -355,15 +343,9 @@ def _figure(x_title: str, y_title: str) -> "go.Figure":
             "margin": {"l": 8, "r": 12, "t": 16, "b": 8},
             "xaxis": {**axis, "title": {"text": x_title, "standoff": 6}},
             "yaxis": {**axis, "title": {"text": y_title, "standoff": 8}},
-            "legend": {
-                "orientation": "h",
-                "yref": "container",
-                "y": 0,
-                "yanchor": "bottom",
-                "x": 0,
-                "traceorder": "normal",
-            },
+            "legend": {"orientation": "h", "yref": "container", "yanchor": "bottom", "x": 0, "y": 0} | order,
             "dragmode": False,
+            "modebar": {"bgcolor": "rgba(0,0,0,0)", "color": GREY, "activecolor": ACCENT},
             "hoverlabel": {"font": {"size": 14}, "align": "left"},
         }
     )
@@ -379,19 +361,12 @@ def _add_runs(figure: "go.Figure", points: RunPoints, *, used: bool, scale: bool
     here = np.flatnonzero(points.used == used)
     if len(here) == 0:
         return
-    marker: dict[str, Any] = {"size": 9, "color": SCALE[1], "line": {"color": GREY, "width": 0.5}}
+    marker: dict[str, Any] = {"size": 9, "color": SCALE[2], "line": {"color": GREY, "width": 0.5}}
     if np.isfinite(points.params).all():
         size = np.log10(points.params)
         ends = [float(size.min()), float(size.max())]
-        bar = {
-            "orientation": "h",
-            "thickness": 10,
-            "len": 0.45,
-            "x": 0.97,
-            "xanchor": "right",
-            "y": 1,
-            "yanchor": "top",
-        }
+        bar = {"orientation": "h", "thickness": 10, "len": 0.45}
+        bar |= {"x": 0.97, "xanchor": "right", "y": 1, "yanchor": "top"}
         bar |= {"tickvals": ends, "ticktext": [short(10**end) for end in ends], "tickangle": 0, "outlinewidth": 0}
         bar |= {"title": {"text": "params", "side": "top"}}
         marker |= {"color": size[here], "cmin": ends[0], "cmax": ends[1], "colorscale": list(SCALE), "colorbar": bar}
@@ -452,15 +427,18 @@ def dollars(value: float) -> str:
     return f"${amount(value)}"
 
 
+def _error_bar(value: float, lower: float, upper: float, colour: str) -> dict[str, Any]:
+    bar = {"type": "data", "symmetric": False, "array": [upper - value], "arrayminus": [value - lower]}
+    return {**bar, "color": colour, "thickness": 2.5, "width": 7}
+
+
 def _add_forecast(figure: "go.Figure", forecast: Forecast, x: float) -> None:
     ends = forecast.interval
-    up, down = ends.upper - forecast.median, forecast.median - ends.lower
-    error = {"type": "data", "symmetric": False, "array": [up], "arrayminus": [down], "thickness": 2.5, "width": 7}
     hover = f"forecast {forecast.median:.4f}<br>{ends.level:.0%} interval {ends.lower:.4f} to {ends.upper:.4f}"
     figure.add_scatter(
         x=[x],
         y=[forecast.median],
-        error_y={**error, "color": ACCENT},
+        error_y=_error_bar(forecast.median, ends.lower, ends.upper, ACCENT),
         mode="markers",
         marker={"color": ACCENT, "size": 10, "symbol": "diamond"},
         name="forecast",
@@ -473,7 +451,7 @@ def _add_star(figure: "go.Figure", x: float, loss: float) -> None:
         x=[x],
         y=[loss],
         mode="markers",
-        marker={"color": STAR, "size": 18, "symbol": "star", "line": {"color": "#3a3a3a", "width": 1.2}},
+        marker={"color": STAR, "size": 16, "symbol": "star", "line": {"color": "#3a3a3a", "width": 1.2}},
         name="trained after",
         hovertemplate=f"trained afterwards: {loss:.4f}<extra></extra>",
     )
@@ -482,7 +460,7 @@ def _add_star(figure: "go.Figure", x: float, loss: float) -> None:
 def _add_money(figure: "go.Figure", points: LawPoints, dollars_per_flop: float) -> None:
     """Dollars on the top axis."""
     every = np.concatenate([points.runs.flops, points.flops]) * dollars_per_flop
-    places = [(tick / dollars_per_flop, dollars(tick)) for tick in log_ticks(every, 5)]
+    places = [(tick / dollars_per_flop, dollars(tick)) for tick in log_ticks(every, 4)]
     _add_top_axis(figure, places, "dollars", (float(points.runs.flops[0]), float(points.runs.value[0])))
 
 
@@ -493,12 +471,8 @@ def _add_top_axis(
     if not places:
         return
     axis = {"overlaying": "x", "side": "top", "matches": "x", "type": "log", "showgrid": False, "ticks": "outside"}
-    axis |= {
-        "tickvals": [x for x, _ in places],
-        "ticktext": [text for _, text in places],
-        "automargin": True,
-        "tickangle": 0,
-    }
+    axis |= {"tickvals": [x for x, _ in places], "ticktext": [text for _, text in places]}
+    axis |= {"automargin": True, "tickangle": 0}
     figure.update_layout(xaxis2={**axis, "title": {"text": title, "standoff": 4}, "tickcolor": GREY, "linecolor": GREY})
     ghost = {"opacity": 0, "showlegend": False, "hoverinfo": "skip", "mode": "markers"}
     figure.add_scatter(x=[at[0]], y=[at[1]], xaxis="x2", **ghost)

@@ -11,7 +11,7 @@ from html import escape
 from importlib.resources import files
 from pathlib import Path
 from string import Template
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -93,7 +93,7 @@ def summarise(study: Study) -> dict[str, Any]:
         "forecast": {"median": forecast.median, **forecast.interval.to_json()} if forecast else None,
         "outcome": {name: getattr(outcome, name) for name in ("loss", "error", "inside")} if outcome else None,
         "cost": {name: cost.to_json() for name, cost in study.cost.items()},
-        "next": study.next_run.to_json() if study.next_run else {"refused": study.next_refused or None},
+        "next": study.next_run.to_json() if study.next_run else {"refused": study.next_refused},
         "warnings": list(study.warnings),
         "law": {name: law[name] for name in ("form", "parameters", "intervals", "noise")},
         "allocation": study.allocation.to_json() if study.allocation else None,
@@ -145,9 +145,7 @@ def _flops(value: float) -> str:
 
 
 def _size(params: float | None, tokens: float | None) -> str:
-    if params is None or tokens is None:
-        return "a run"
-    return f"{plot.short(params)} params on {plot.short(tokens)} tokens"
+    return f"{plot.short(params)} params on {plot.short(tokens)} tokens" if params and tokens else "a run"
 
 
 def _loss(study: Study, value: float) -> str:
@@ -172,27 +170,20 @@ def _law_words(study: Study) -> str:
     return f"{FORMULAS[law.form]}: {values}; one run lies {law.noise:.2%} around it (sd)"
 
 
-def _target_words(study: Study) -> str:
-    forecast = study.forecast
-    assert forecast is not None
-    return (
-        f"{_size(forecast.params, forecast.tokens)}, {_flops(forecast.flops)}, "
-        f"{forecast.distance:.3g} times the largest run"
-    )
+def _target_words(forecast: Forecast) -> str:
+    size = f"{_size(forecast.params, forecast.tokens)}, {_flops(forecast.flops)}"
+    return f"{size}, {forecast.distance:.3g} times the largest run"
 
 
-def _interval_words(study: Study) -> str:
-    assert study.forecast is not None
-    ends, of = study.forecast.interval, study.forecast.of
+def _interval_words(study: Study, forecast: Forecast) -> str:
+    ends, of = forecast.interval, forecast.of
     what = "one new run there lands" if of == "run" else "the law lies there"
     bits = study.bits_per_nat
     also = f" ({ends.lower * bits:.4g} to {ends.upper * bits:.4g} bits/byte)" if bits else ""
     return f"with {ends.level:.0%} probability {what} between {ends.lower:.4g} and {ends.upper:.4g} nats/token{also}"
 
 
-def _outcome_words(study: Study) -> str:
-    outcome = study.outcome
-    assert outcome is not None
+def _outcome_words(study: Study, outcome: Outcome) -> str:
     side = "too high" if outcome.error > 0 else "too low"
     inside = "inside" if outcome.inside else "outside"
     return (
@@ -211,8 +202,8 @@ def _split_words(allocation: Allocation) -> str:
 
 
 def _cost_words(cost: Cost) -> str:
-    hours = _duration(cost.hours * 3600)
-    return f"{plot.dollars(cost.dollars)}, {hours} of {cost.hardware}, {plot.amount(cost.kwh)} kWh, {plot.amount(cost.co2e_kg)} kg CO2e"
+    energy = f"{plot.amount(cost.kwh)} kWh, {plot.amount(cost.co2e_kg)} kg CO2e"
+    return f"{plot.dollars(cost.dollars)}, {_duration(cost.hours * 3600)} of {cost.hardware}, {energy}"
 
 
 def _next_words(study: Study) -> str:
@@ -220,28 +211,26 @@ def _next_words(study: Study) -> str:
     if upcoming is None:
         return f"none: {study.next_refused}" if study.next_refused else "none"
     before, after = (ends.upper - ends.lower for ends in (upcoming.interval_before, upcoming.interval_after))
-    return (
-        f"{_size(upcoming.params, upcoming.tokens)} ({_flops(upcoming.flops)}, {plot.dollars(upcoming.cost.dollars)} on "
-        f"{upcoming.cost.hardware}) would narrow the target's interval by "
-        f"{1 - after / before:.0%}, to {upcoming.interval_after}"
-    )
+    cost = f"{_flops(upcoming.flops)}, {plot.dollars(upcoming.cost.dollars)} on {upcoming.cost.hardware}"
+    gain = f"would narrow the target's interval by {1 - after / before:.0%}, to {upcoming.interval_after}"
+    return f"{_size(upcoming.params, upcoming.tokens)} ({cost}) {gain}"
 
 
 def _facts(study: Study) -> list[tuple[str, str]]:
     """The study in labelled sentences, the same in the text and on the page."""
     facts = [("ladder", _ladder_words(study)), ("law", _law_words(study))]
     if study.forecast:
-        facts.append(("target", _target_words(study)))
-        facts.append(("forecast", f"{_loss(study, study.forecast.median)}; {_interval_words(study)}"))
+        facts.append(("target", _target_words(study.forecast)))
+        facts.append(("forecast", f"{_loss(study, study.forecast.median)}; {_interval_words(study, study.forecast)}"))
     if study.outcome:
-        facts.append(("outcome", _outcome_words(study)))
+        facts.append(("outcome", _outcome_words(study, study.outcome)))
     if study.allocation:
         facts.append(("split", _split_words(study.allocation)))
     facts += [(f"cost: {name}", _cost_words(cost)) for name, cost in study.cost.items()]
     if study.forecast:
         facts.append(("next run", _next_words(study)))
-    if study.fit.runs.set_aside:
-        facts.append(("set aside", f"{len(study.fit.runs.set_aside)} rows, listed with reasons in the report"))
+    if aside := len(study.fit.runs.set_aside):
+        facts.append(("set aside", f"{aside} row{'s' * (aside > 1)}, listed with reasons in the report"))
     return [*facts, *(("warning", text) for text in study.warnings)]
 
 
@@ -251,9 +240,9 @@ def to_text(study: Study) -> str:
     indent = max(len(name) for name, _ in facts) + 2
     lines = []
     for name, words in facts:
-        head = f"{name:<{indent}}"
-        lines.append(textwrap.fill(words, WIDTH, initial_indent=head, subsequent_indent=" " * indent))
-    return "\n".join([study.title, *lines])
+        lines.append(textwrap.fill(words, WIDTH, initial_indent=f"{name:<{indent}}", subsequent_indent=" " * indent))
+    text = "\n".join([textwrap.shorten(study.title, WIDTH), *lines])
+    return "".join(c if c.isprintable() or c == "\n" else "?" for c in text)
 
 
 def print_text(study: Study, console: "Console") -> None:
@@ -271,20 +260,13 @@ def print_text(study: Study, console: "Console") -> None:
 # --- the page ---
 
 
-@dataclass(frozen=True)
-class _Section:
-    """A part of the page; `lead` is text, `body` is HTML."""
-
+class _Section(NamedTuple):
     key: str
     heading: str
     lead: str
+    """What to see, in one sentence of text."""
     body: str
-
-    def __str__(self) -> str:
-        return (
-            f'<section id="{self.key}" aria-labelledby="{self.key}-head"><h2 id="{self.key}-head">'
-            f'{escape(self.heading)}</h2>\n<p class="lead">{escape(self.lead)}</p>\n{self.body}\n</section>'
-        )
+    """HTML."""
 
 
 def to_html(study: Study) -> str:
@@ -292,11 +274,17 @@ def to_html(study: Study) -> str:
     makers: tuple[Callable[[Study], _Section | None], ...] = (
         _answer, _law, _curves, _residuals, _split, _gates, _runs, _data, _set_aside, _made
     )  # fmt: skip
-    sections = [section for make in makers if (section := make(study)) is not None]
-    contents = "\n".join(f'<li><a href="#{part.key}">{escape(part.heading)}</a></li>' for part in sections)
+    made = [section for make in makers if (section := make(study)) is not None]
     page = Template((files("chidu") / "report.html").read_text(encoding="utf-8"))
     return page.substitute(
-        title=escape(study.title), contents=contents, sections="\n".join(map(str, sections)), script=plot.script()
+        title=escape(study.title),
+        contents="\n".join(f'<li><a href="#{part.key}">{escape(part.heading)}</a></li>' for part in made),
+        sections="\n".join(
+            f'<section id="{part.key}" aria-labelledby="{part.key}-head"><h2 id="{part.key}-head">'
+            f'{escape(part.heading)}</h2>\n<p class="lead">{escape(part.lead)}</p>\n{part.body}\n</section>'
+            for part in made
+        ),
+        script=plot.script(),
     )
 
 
@@ -305,7 +293,8 @@ def write_report(study: Study, path: Path) -> None:
     write_text(path, to_html(study))
 
 
-def _figure(figure: "go.Figure", name: str, label: str, caption: str = "") -> str:
+def _figure(figure: "go.Figure", name: str, caption: str = "") -> str:
+    label = f"{figure.layout.yaxis.title.text} against {figure.layout.xaxis.title.text}"
     said = f"<figcaption>{escape(caption)}</figcaption>" if caption else ""
     return f'<figure role="group" aria-label="{escape(label)}">{plot.to_div(figure, f"figure-{name}")}{said}</figure>'
 
@@ -324,8 +313,9 @@ def _table(label: str, head: Sequence[str], rows: Iterable[Sequence[Any]], *, so
     top = "".join(f'<th scope="col" class="{c}">{name}</th>' for c, name in zip(style, names, strict=True))
     body = []
     for row in made:
-        cells = zip(style, row, strict=True)
-        body.append("".join(f'<td class="{c}" data-value="{escape(str(v))}">{escape(t)}</td>' for c, (v, t) in cells))
+        keys = ["" if value != value else escape(str(value)) for value, _ in row]
+        cells = zip(style, keys, row, strict=True)
+        body.append("".join(f'<td class="{c}" data-value="{key}">{escape(t)}</td>' for c, key, (_, t) in cells))
     kind = ' class="sortable"' if sortable else ""
     return (
         f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(label)}"><table{kind}><thead><tr>{top}'
@@ -338,7 +328,7 @@ def _answer(study: Study) -> _Section:
     if study.forecast:
         loss, _, bits = _loss(study, study.forecast.median).partition(" (")
         bits = f" <span>{escape(bits.rstrip(')'))}</span>" if bits else ""
-        said = escape(_interval_words(study).capitalize())
+        said = escape(_interval_words(study, study.forecast).capitalize())
         hero = f'<p class="hero"><b>{escape(loss)}{bits}</b>{said}.</p>'
     facts = [(name, words) for name, words in _facts(study) if name not in ("forecast", "warning", "law", "split")]
     listed = "".join(f"<li>{escape(text)}</li>" for text in study.warnings)
@@ -355,16 +345,17 @@ def _law(study: Study) -> _Section:
     priced = [cost for name, cost in study.cost.items() if name.startswith("target")]
     money = f"The top axis is dollars at the target's price per FLOP ({priced[0].hardware}). " if priced else ""
     law = study.fit
-    rows = [(name, _number(law.parameters[name]), str(law.intervals[name])) for name in law.names]
-    rows.append(("noise, sd of one run", (law.noise, f"{law.noise:.2%}"), ""))
+    rows: list[Sequence[Any]] = [(name, f"{law.parameters[name]:.4g}", str(law.intervals[name])) for name in law.names]
+    rows.append(("noise, sd of one run", f"{law.noise:.2%}", ""))
     weights = ", ".join(f"{name} {weight:.0%}" for name, weight in law.posterior.weights.items())
+    split = "" if len(law.inputs) == 1 else " at the best split" if study.allocation else " at the runs' tokens/param"
     caption = (
-        f"{money}The curve is the median of one new run at the best split of each amount of compute, the band its "
+        f"{money}The curve is the median of one new run{split}, for each amount of compute; the band is its "
         f"{points.level:.0%} interval, averaged over forms by their evidence ({weights})."
     )
+    caption += "" if law.used.all() else " Rings are runs that the forecast leaves out."
     lead = "More compute lowers the loss as a power law towards a floor that is not zero; the band widens to the right."
-    label = "Loss against training compute: runs, fitted law with its band, and the forecast"
-    body = _figure(figure, "law", label, caption)
+    body = _figure(figure, "law", caption)
     body += f"<h3>The fitted law: <code>{escape(FORMULAS[law.form])}</code></h3>"
     body += _table("Parameters of the law", ("parameter", "value", "90% bootstrap interval"), rows)
     return _Section("law", "The ladder and the law", lead, body)
@@ -377,21 +368,19 @@ def _curves(study: Study) -> _Section | None:
         return None
     star = (run.params, run.loss) if run and run.params and study.outcome else None
     figure = plot.draw_budgets(curves, forecast, star)
-    lead = (
-        "At each amount of compute, too small a model and too short a training both cost loss: every curve has a dip."
-    )
-    label = "Loss against params, one curve for each amount of compute"
-    return _Section("isoflop", "The same compute, spent at several sizes", lead, _figure(figure, "isoflop", label))
+    lead = "At each amount of compute, too small a model and too short a training both cost loss: so each curve dips."
+    return _Section("isoflop", "The same compute, spent at several sizes", lead, _figure(figure, "isoflop"))
 
 
 def _residuals(study: Study) -> _Section:
     figure = plot.draw_residuals(plot.residual_points(study.fit), 100 * study.fit.noise)
     lead = "The runs should scatter around zero without a bend; a bend at the right end would carry into the forecast."
-    caption = f"The band is two standard deviations of one run ({study.fit.noise:.2%} each) to either side."
+    caption = (
+        f"Zero is the law of the table above; the band is two sds of one run ({study.fit.noise:.2%}) to either side."
+    )
     if aside := len(study.fit.runs.set_aside):
-        caption += f" {aside} rows were set aside and are not shown."
-    label = "Residuals of the runs from the fitted law against compute"
-    return _Section("residuals", "What the law misses", lead, _figure(figure, "residuals", label, caption))
+        caption += f" Set aside and not shown: {aside}."
+    return _Section("residuals", "What the law misses", lead, _figure(figure, "residuals", caption))
 
 
 def _split(study: Study) -> _Section | None:
@@ -400,10 +389,8 @@ def _split(study: Study) -> _Section | None:
         return None
     figure = plot.draw_split(plot.split_points(allocation))
     lead = "The dip is flat: any size in the shaded ranges is nearly as good, so choose the one that serves you best."
-    label = "Loss against params at the target's compute, with the near-optimal ranges"
-    words = _split_words(allocation)
-    caption = f"At {_flops(allocation.flops)}: {words}."
-    return _Section("split", "How to split the compute", lead, _figure(figure, "split", label, caption))
+    caption = f"At {_flops(allocation.flops)}: {_split_words(allocation)}."
+    return _Section("split", "How to split the compute", lead, _figure(figure, "split", caption))
 
 
 def _gates(study: Study) -> _Section | None:
@@ -411,11 +398,10 @@ def _gates(study: Study) -> _Section | None:
         return None
     figure = plot.draw_rates(study.gates)
     lead = "Each line should dip near 1: then the recipe's learning rates are right at every width."
-    label = "Loss against the multiple of the recipe's learning rates, one line for each width"
-    return _Section("gate", "The learning-rate gate", lead, _figure(figure, "rates", label, str(study.gates)))
+    return _Section("gate", "The learning-rate gate", lead, _figure(figure, "rates", str(study.gates)))
 
 
-def _number(value: float | None, digits: int = 4) -> tuple[float | str, str]:
+def _number(value: float | None, digits: int = 4) -> tuple[float, str]:
     """A cell: sorts by its value; empty where it is not known."""
     if value is None or not math.isfinite(value):
         return (math.nan, "")
@@ -441,16 +427,9 @@ def _runs(study: Study) -> _Section:
     for i, run in list(enumerate(table))[:MOST_ROWS]:
         residual = (float(law.residuals[i]), f"{law.residuals[i]:+.2%}")
         compute = (run.flops or math.nan, _flops(run.flops or math.nan).removesuffix(" FLOPs"))
-        cells = [_number(get(run), 5 if name == "loss" else 4) for name, get in known.items()]
-        rows.append(
-            [
-                run.run or f"row {table.lines[i] if table.lines else i + 1}",
-                compute,
-                *cells,
-                residual,
-                "yes" if law.used[i] else "no",
-            ]
-        )
+        cells = [_number(get(run), 5 if key == "loss" else 4) for key, get in known.items()]
+        name = run.run or f"row {table.lines[i] if table.lines else i + 1}"
+        rows.append([name, compute, *cells, residual, "yes" if law.used[i] else "no"])
     lead = f"{len(table)} runs; click a heading to sort."
     lead += f" The first {MOST_ROWS} are shown." if len(table) > MOST_ROWS else ""
     head = ("run", "FLOPs", *known, "off the law", "in the forecast")
@@ -464,10 +443,10 @@ def _data(study: Study) -> _Section | None:
     rows, dropped = [], []
     for source in sheet.get("sources", ()):
         counts = [(n, f"{n:,}") for n in (source.get(name, 0) for name in ("files", "documents", "bytes"))]
-        rows.append([str(source.get("source", "")), *counts, _counts(source.get("dropped", {})) or "nothing"])
+        rows.append([str(source.get("source", "")), *counts, _words(source.get("dropped", {})) or "nothing"])
         for file in source.get("listed", ()):
             if file.get("dropped"):
-                dropped.append([str(file.get("name", "")), _counts(file["dropped"])])
+                dropped.append([str(file.get("name", "")), _words(file["dropped"])])
     body = _table("Sources", ("source", "files", "documents kept", "bytes", "dropped"), rows)
     if dropped:
         inner = _table("Files with something dropped", ("file", "dropped"), dropped)
@@ -484,10 +463,6 @@ def _data(study: Study) -> _Section | None:
 
 SHEET = ("tokenizer", "text", "held_out", "normalisation", "notes", "licence", "id", "date")
 """Parts of the data sheet that are shown as they stand."""
-
-
-def _counts(value: Mapping[str, int]) -> str:
-    return ", ".join(f"{count:,} {reason}" for reason, count in value.items())
 
 
 def _words(value: Any) -> str:
@@ -519,5 +494,4 @@ def _made(study: Study) -> _Section:
         facts.append(("recipe", _words(study.plan.recipe.to_json())))
         facts.append(("machine", f"{study.plan.speed.workers} workers on {study.plan.speed.device}"))
     facts += [(f"cost: {name}", "; ".join(cost.assumptions)) for name, cost in study.cost.items()]
-    lead = "What reproduces these numbers, and what the costs assume."
-    return _Section("made", "How this was made", lead, _list(facts))
+    return _Section("made", "How this was made", "What reproduces these numbers, and what costs assume.", _list(facts))

@@ -10,6 +10,8 @@ from chidu.ladder.launcher import Progress as Work
 
 LINE_SECONDS = 30.0
 """Where stderr is no terminal, a line of progress comes this often instead of a bar."""
+UNKNOWN_SECONDS = 1e7
+"""Time left beyond which there is no pace yet: in the first moments hardly anything is done."""
 
 
 class Terminal:
@@ -60,8 +62,14 @@ class Terminal:
         def tell(work: Work) -> None:
             nonlocal spoken
             cost = price_seconds(work.device_seconds).dollars
-            left = f"{work.seconds_left / 60:.0f} min" if work.seconds_left > 90 else f"{work.seconds_left:.0f} s"
-            note = f"{work.done} of {work.total} runs, about {left} left, ${cost:.3f} so far"
+            left = (
+                f"about {work.seconds_left / 60:.0f} min"
+                if work.seconds_left > 90
+                else f"about {work.seconds_left:.0f} s"
+            )
+            if work.seconds_left > UNKNOWN_SECONDS:
+                left = "unknown time"
+            note = f"{work.done} of {work.total} runs, {left} left, ${cost:.3f} so far"
             self._draw(task, what, work.part, note)
             if not self.live and work.seconds - spoken >= LINE_SECONDS:
                 spoken = work.seconds

@@ -22,7 +22,7 @@ def restored_torch() -> Iterator[None]:
     precision, threads = torch.get_float32_matmul_precision(), torch.get_num_threads()
     torch.set_num_threads(1)
     yield
-    torch.use_deterministic_algorithms(False)
+    torch.set_deterministic_debug_mode("default")
     torch.set_float32_matmul_precision(precision)
     torch.set_num_threads(threads)
 

@@ -152,6 +152,7 @@ def result(out):
     return weights, {name: value for name, value in read_json(out / "run.json").items() if name != "extra"}
 
 
+train(config, data, folder / "warm", Machine(tensorboard=False))  # what torch imports late, once for all children
 fork(folder / "whole", 10**9)
 wanted = result(folder / "whole")
 kills = 0
@@ -173,7 +174,7 @@ print("kills", kills)
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
 def test_killed_before_any_operation_on_the_disk(make_config, dataset, tmp_path: Path):
     """The rerun of a training that dies before its n-th operation ends like the undisturbed one, for every n."""
-    write_json(tmp_path / "config.json", make_config(tokens=3 * 64, batch_tokens=64).to_json())
+    write_json(tmp_path / "config.json", make_config(tokens=2 * 64, batch_tokens=64).to_json())
     done = subprocess.run(
         [sys.executable, "-c", FORKS, str(tmp_path), str(dataset.folder)],
         capture_output=True,
@@ -181,4 +182,4 @@ def test_killed_before_any_operation_on_the_disk(make_config, dataset, tmp_path:
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert int(done.stdout.split()[-1]) > 40
+    assert int(done.stdout.split()[-1]) > 30
