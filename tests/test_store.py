@@ -1,7 +1,6 @@
 import errno
 import os
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,14 +18,13 @@ JSON = st.recursive(
 
 
 @pytest.fixture
-def full_disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing reaches the disk."""
 
     def fail(descriptor: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "fsync", fail)
-    yield
 
 
 def names(folder: Path) -> list[str]:
@@ -90,9 +88,14 @@ def test_a_folder_appears_whole(tmp_path: Path):
 def test_a_folder_that_fails_leaves_the_old_one(tmp_path: Path):
     with write_folder(tmp_path / "out") as beside:
         (beside / "one").write_text("1")
-    with pytest.raises(RuntimeError, match="half"), write_folder(tmp_path / "out") as beside:
-        (beside / "two").write_text("2")
-        raise RuntimeError("half")
+
+    def fail() -> None:
+        with write_folder(tmp_path / "out") as beside:
+            (beside / "two").write_text("2")
+            raise RuntimeError("half")
+
+    with pytest.raises(RuntimeError, match="half"):
+        fail()
     assert names(tmp_path / "out") == ["one"]
     assert names(tmp_path) == ["out"]
 

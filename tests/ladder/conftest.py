@@ -50,12 +50,12 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 @pytest.fixture(scope="session")
 def tiny_plan(dataset: Dataset, speed: Speed) -> Plan:
     """Three runs of seconds: two widths, and a replicate."""
-    recipe = Recipe(context=64, batch_factor=2.0)
+    recipe = Recipe(context=64, batch_factor=4.0)
 
     def rung(width: int, tokens: int, seed: int = 0, role: Role = "rung") -> Rung:
         return Rung(recipe.config(width, tokens, dataset.vocab_size, dataset.id, seed), width * tokens * 1e-6, role)
 
-    rungs = (rung(24, 6000), rung(16, 6000), rung(16, 6000, 1, "replicate"))
+    rungs = (rung(24, 4000), rung(16, 4000), rung(16, 4000, 1, "replicate"))
     return Plan(recipe, dataset.id, 10.0, 5.0, speed, rungs, seed=0)
 
 
@@ -75,6 +75,7 @@ def write_run(tmp_path: Path) -> Callable[..., None]:
         folder = tmp_path / "runs" / rung.config.id
         folder.mkdir(parents=True, exist_ok=True)
         status = "diverged" if loss is None else "done"
-        (folder / "run.json").write_text(json.dumps({"loss": loss, "run": rung.config.id, "status": status}))
+        run = {"run": rung.config.id, "status": status, "params": float(rung.params), "tokens": float(rung.tokens)}
+        (folder / "run.json").write_text(json.dumps({**run, "loss": loss}))
 
     return write

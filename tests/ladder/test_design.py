@@ -10,6 +10,8 @@ from chidu.errors import InputError
 from chidu.ladder.design import Corpus, Design, design, schedule_seconds
 from chidu.ladder.plan import Plan, Speed
 
+LEAST, MOST = Design().bounds
+
 
 def budgets_of(plan: Plan) -> list[list[float]]:
     """Tokens per parameter of the rungs, a list an amount of compute, the largest first."""
@@ -27,9 +29,8 @@ def test_three_amounts_of_compute_at_several_ratios(plan: Plan):
     budgets = budgets_of(plan)
     assert [len(ratios) for ratios in budgets] == [4, 4, 4]
     for ratios in budgets:
-        assert min(ratios) < 10
-        assert max(ratios) > 50
-    assert all(ratio >= 4 for ratios in budgets for ratio in ratios)
+        assert min(ratios) > 0.99 * LEAST
+        assert max(ratios) > 4 * min(ratios)
     assert Counter(rung.role for rung in plan.rungs) == {"rung": 12, "replicate": 2, "probe": 4}
     assert len({rung.config.id for rung in plan.rungs}) == 18
 
@@ -64,15 +65,19 @@ def test_replicates_differ_by_the_seed_and_probes_by_the_rate(plan: Plan):
 @settings(max_examples=60, deadline=None)
 def test_any_plan_keeps_its_promises_or_says_why_not(budget, tokens, vocab, workers, per_flop):
     corpus, speed = Corpus("x", vocab, tokens, 100_000), Speed(1e-6, per_flop, 1.0, workers, "cpu")
+    plan, why = None, ""
     try:
         plan = design(budget, corpus, speed)
     except InputError as error:
-        assert re.search(r"a budget of .* is too small|the corpus is smaller than the plan needs", str(error))
+        why = str(error)
+    if plan is None:
+        assert re.match(r"a budget of .* is too small|the corpus is smaller than the plan needs", why)
         return
     assert plan.seconds <= budget
     assert plan.seconds == schedule_seconds([rung.seconds for rung in plan.rungs], workers)
     assert max(rung.tokens for rung in plan.rungs) <= tokens
-    assert min(rung.tokens / rung.params for rung in plan.rungs) >= 3.9
+    ratios = [rung.tokens / rung.params for rung in plan.rungs]
+    assert 0.99 * LEAST < min(ratios) < max(ratios) < 1.05 * MOST
     assert len({rung.config.id for rung in plan.rungs}) == len(plan.rungs)
     flops = [rung.flops for rung in plan.law_runs]
     assert max(flops) / min(flops) > 3.5
@@ -81,7 +86,7 @@ def test_any_plan_keeps_its_promises_or_says_why_not(budget, tokens, vocab, work
 
 def test_more_time_is_never_less_compute(corpus: Corpus, speed: Speed):
     tops, totals = [], []
-    for budget in (40, 60, 61, 90, 200, 500, 501, 1000, 3000):
+    for budget in (60, 61, 300, 900):
         plan = design(budget, corpus, speed)
         tops.append(plan.largest_flops)
         totals.append(plan.flops)
@@ -89,25 +94,30 @@ def test_more_time_is_never_less_compute(corpus: Corpus, speed: Speed):
     assert totals == sorted(totals)
 
 
-def test_a_budget_too_small_names_the_smallest(corpus: Corpus, speed: Speed):
-    with pytest.raises(InputError, match=r"a budget of 3 s is too small.*; give --budget (\d+)s or more") as caught:
-        design(3, corpus, speed)
+def smallest_budget(corpus: Corpus, speed: Speed) -> int:
+    """The seconds that the refusal of one second names."""
+    with pytest.raises(InputError, match=r"a budget of 1 s is too small.*; give --budget \d+s or more") as caught:
+        design(1, corpus, speed)
     found = re.search(r"--budget (\d+)s", str(caught.value))
     assert found
-    smallest = int(found[1])
-    assert {rung.role for rung in design(smallest, corpus, speed).rungs} == {"rung"}
-    with pytest.raises(InputError, match="too small"):
+    return int(found[1])
+
+
+def test_a_budget_too_small_names_the_smallest(corpus: Corpus, speed: Speed):
+    smallest = smallest_budget(corpus, speed)
+    assert design(smallest, corpus, speed).seconds <= smallest
+    with pytest.raises(InputError, match=f"a budget of {smallest - 1} s is too small"):
         design(smallest - 1, corpus, speed)
 
 
-@pytest.mark.parametrize("tokens", [1000, 20_000, 100_000, 590_000])
+@pytest.mark.parametrize("tokens", [1000, 20_000, 100_000])
 def test_a_corpus_too_small_for_any_ladder(corpus: Corpus, speed: Speed, tokens: int):
     for budget in (1, 60, 3600, 1e6):
         with pytest.raises(InputError, match=rf"the corpus is smaller than the plan needs: {tokens:,} training tokens"):
             design(budget, replace(corpus, train_tokens=tokens), speed)
 
 
-@pytest.mark.parametrize("tokens", [700_000, 5_000_000])
+@pytest.mark.parametrize("tokens", [1_000_000, 5_000_000])
 def test_a_corpus_too_small_for_the_budget_names_one_that_fits(corpus: Corpus, speed: Speed, tokens: int):
     small = replace(corpus, train_tokens=tokens)
     with pytest.raises(InputError, match=r"the corpus is smaller than the plan needs.*give --budget \d+s$") as caught:
@@ -119,7 +129,7 @@ def test_a_corpus_too_small_for_the_budget_names_one_that_fits(corpus: Corpus, s
 
 
 def test_a_tight_budget_goes_without_probes(corpus: Corpus, speed: Speed):
-    tight = design(22, corpus, speed)
+    tight = design(smallest_budget(corpus, speed), corpus, speed)
     assert {rung.role for rung in tight.rungs} == {"rung"}
     assert len(budgets_of(tight)) == 3
 

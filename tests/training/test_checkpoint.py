@@ -88,15 +88,16 @@ def test_any_flipped_byte_of_the_record_is_found_or_harmless(trained, tmp_path: 
     config, model, optimizer = trained
     folder = save_checkpoint(tmp_path, 1, model, optimizer, config, seconds=2.0)
     content = (folder / "state.json").read_bytes()
-    harmless = 0
+    words = []
     for place in range(0, len(content), 3):
         (folder / "state.json").write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
         try:
-            assert restore(folder, model, optimizer)[0] == 1
-            harmless += 1
+            words.append(f"step {restore(folder, model, optimizer)[0]}")
         except CorruptError as error:
-            assert "checkpoint-1" in str(error)
-    assert harmless <= 2  # a digit of the seconds
+            words.append(str(error))
+    harmless = [word for word in words if word == "step 1"]
+    assert len(harmless) <= 2  # a digit of the seconds
+    assert all("checkpoint-1" in word for word in words if word not in harmless)
 
 
 @pytest.mark.parametrize("record", [[], {}, {"step": 1}, {"step": 1, "seconds": 0, "sha256": {}}, None])

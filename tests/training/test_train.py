@@ -108,9 +108,7 @@ def test_a_killed_run_ends_as_if_it_had_not_been(
     assert result(tmp_path / "run") == result(whole)
 
 
-def test_a_run_may_be_killed_again_and_again(
-    whole, config, dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+def test_a_run_may_be_killed_again_and_again(whole, config, dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     machine = Machine(checkpoint_seconds=0, tensorboard=False)
     for _ in range(6):
         kill_at(monkeypatch, 4)
@@ -182,6 +180,18 @@ def test_a_divergence_is_recorded(make_config, dataset, tmp_path: Path, quiet):
     assert "at step 12" in read_json(tmp_path / "run" / "diverged.json")["reason"]
     again = train(config, dataset, tmp_path / "run", quiet)
     assert (again.run, again.status) == (config.id, "diverged")
+
+
+@pytest.mark.parametrize(
+    ("step", "excess", "why"),
+    [(30, 1.21, "above a uniform guess's 5.70"), (11, math.inf, "was inf at step 11"), (5, math.nan, "was nan")],
+)
+def test_what_counts_as_a_divergence(make_config, step: int, excess: float, why: str):
+    config = make_config(tokens=100 * 256)
+    with pytest.raises(room.Diverged, match=why):
+        room._check_divergence(config, step, excess * math.log(300))
+    room._check_divergence(config, step, 1.19 * math.log(300))
+    room._check_divergence(config, 10, 3 * math.log(300))
 
 
 def test_a_divergence_is_the_same_after_a_kill(make_config, dataset, tmp_path: Path, monkeypatch):

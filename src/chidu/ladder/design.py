@@ -24,10 +24,11 @@ class Design:
     """Amounts of compute."""
     spread: tuple[float, float] = (2.0, 3.0)
     """Least and most factor between one amount and the next; the most is taken as soon as the time allows."""
-    ratios: tuple[float, ...] = (6.0, 15.0, 36.0, 90.0)
+    ratios: tuple[float, ...] = (5.0, 10.0, 20.0, 40.0)
     """Tokens per parameter aimed at, at every amount of compute."""
-    least_ratio: float = 4.0
-    """Rungs below this are undertrained and say little of a well-trained target (2502.18969): left out."""
+    bounds: tuple[float, float] = (3.5, 80.0)
+    """Tokens per parameter of any rung. Below, runs are undertrained and say little of a well-trained target
+    (2502.18969); above, a small width takes long to say what a larger one says sooner."""
     replicates: int = 2
     """Further seeds of one rung at the smallest amount of compute, which measure the noise between runs."""
     probe_factors: tuple[float, ...] = (0.5, 2.0)
@@ -116,7 +117,7 @@ def schedule_seconds(seconds: Sequence[float], workers: int) -> float:
 def _smallest_budget(corpus: Corpus, recipe: Recipe, shape: Design) -> float:
     """Least compute, FLOPs, at which the two smallest widths are both trained enough to be rungs."""
     params = recipe.params(recipe.widths()[1], corpus.vocab_size)
-    return law_flops(params, shape.least_ratio * params)
+    return law_flops(params, shape.bounds[0] * params)
 
 
 def _rungs(
@@ -152,7 +153,8 @@ def _widths(flops: float, corpus: Corpus, recipe: Recipe, shape: Design) -> list
     for width in recipe.widths():
         params = recipe.params(width, corpus.vocab_size)
         tokens = flops / 6 / params
-        if tokens > corpus.train_tokens or tokens / params < shape.least_ratio * (1 - 1e-9):
+        fits = shape.bounds[0] * (1 - 1e-9) <= tokens / params <= shape.bounds[1]
+        if tokens > corpus.train_tokens or not fits:
             continue
         if recipe.config(width, tokens, corpus.vocab_size, corpus.id).tokens <= corpus.train_tokens:  # whole batches
             allowed.append((math.log(params), width))

@@ -108,7 +108,9 @@ class LocalLauncher:
         device = f"cuda:{slot}" if self.device == "cuda" else self.device
         machine = {"device": device, "threads": self.threads, **job.spec.get("machine", {})}
         write_json(job.file, {**job.spec, "machine": machine})
-        environment = {**os.environ, "OMP_NUM_THREADS": str(self.threads), "MKL_NUM_THREADS": str(self.threads)}
+        # Threads that wait must sleep: spinning, they hold up each other as soon as the machine has other work.
+        threads = {"OMP_NUM_THREADS": str(self.threads), "MKL_NUM_THREADS": str(self.threads)}
+        environment = {**os.environ, "OMP_WAIT_POLICY": "PASSIVE", **threads}
         with job.file.with_suffix(".stderr").open("wb") as log:
             process = subprocess.Popen(
                 [sys.executable, "-m", "chidu.training", str(job.file)],

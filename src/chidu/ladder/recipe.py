@@ -24,17 +24,20 @@ class Recipe:
     """Channels of a head: constant over widths, so that the scores keep their scale (2203.03466, appendix B)."""
     aspect: int = 32
     """Width per layer: depth grows with width, as models of a family do (2001.08361, section 3.1: weak effect)."""
+    least_layers: int = 3
+    """Depth of the narrow models: with fewer layers they hardly use their context. Measured."""
     base_width: int = 32
     """Width at which `hidden_rate` was measured and the transfer starts."""
-    hidden_rate: float = 0.004
+    hidden_rate: float = 0.0034
     """Peak rate of the block matrices at the base width. Measured."""
-    embedding_rate: float = 0.03
+    embedding_rate: float = 0.025
     """Peak rate of embedding and norms at every width. Measured."""
     weight_decay: float = 0.1
     warmup_fraction: float = 0.05
     decay_fraction: float = 0.3
-    batch_factor: float = 0.58
-    """Batch in tokens = batch_factor * tokens ** batch_power (2503.04715, eq. 1: fitted from 4e9 to 1e11 tokens)."""
+    batch_factor: float = 0.29
+    """Batch in tokens = batch_factor * tokens ** batch_power: half of 2503.04715, eq. 1, which was fitted from 4e9 to
+    1e11 tokens; below 1e7 a half and a quarter of it were better. Measured."""
     batch_power: float = 0.571
     micro_sequences: int = 8
     """Most sequences of a micro-batch; larger batches are accumulated. Measured: fits a core's cache."""
@@ -43,19 +46,19 @@ class Recipe:
     def model(self, width: int, vocab_size: int) -> ModelConfig:
         """Derive the model of a width, one of `widths`.
 
-        1. Depth from width: width / aspect, at least 2.
+        1. Depth from width: width / aspect, at least `least_layers`.
         2. Heads of (about) constant size.
         3. Feed-forward 8/3 of the width, so that SwiGLU's three matrices weigh as much as two of 4x (2002.05202).
         4. Logits scaled by base width / width (2203.03466, table 8).
         """
-        heads = math.floor(width / self.head_dim + 0.5)
+        heads = self._heads(width)
         return ModelConfig(
             vocab_size=vocab_size,
             d_model=width,
-            n_layer=max(2, math.floor(width / self.aspect + 0.5)),
+            n_layer=max(self.least_layers, math.floor(width / self.aspect + 0.5)),
             n_head=heads,
             n_kv_head=heads,
-            d_ff=16 * math.ceil(8 * width / 3 / 16),
+            d_ff=8 * math.ceil(8 * width / 3 / 8),
             context=self.context,
             logit_scale=self.base_width / width,
         )
@@ -86,9 +89,14 @@ class Recipe:
             seed=seed,
         )
 
+    def _heads(self, width: int) -> int:
+        """Heads that divide the width into even shares, as near to `head_dim` as can be."""
+        possible = [heads for heads in range(1, width // 2 + 1) if width % (2 * heads) == 0]
+        return min(possible, key=lambda heads: abs(math.log(width / heads / self.head_dim)))
+
     def widths(self, largest: int = 16_384) -> list[int]:
-        """Widths that a ladder may use: steps of 16 up to 128, then of a quarter of an octave in multiples of 32."""
-        fine = [16, 24, *range(32, 129, 16)]
+        """Widths that a ladder may use: steps of 4 to 16 up to 128, then of a quarter of an octave in multiples of 32."""
+        fine = [*range(16, 32, 4), *range(32, 64, 8), *range(64, 129, 16)]
         coarse = [32 * round(128 * 2 ** (i / 4) / 32) for i in range(1, 4 * int(math.log2(largest / 128)) + 1)]
         return [*fine, *coarse]
 

@@ -1,0 +1,168 @@
+import math
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from chidu.data.dataset import Dataset
+from chidu.errors import InputError, Refusal
+from chidu.ladder.climb import check_data, climb, load_run, trained, training_job
+from chidu.ladder.launcher import Job, LocalLauncher, Progress
+from chidu.ladder.plan import Plan
+from chidu.runs import read_runs
+from chidu.store import read_json
+
+CLIMB = """
+import sys
+from pathlib import Path
+from chidu.ladder.climb import climb
+from chidu.ladder.launcher import LocalLauncher
+from chidu.ladder.plan import Plan
+lab = Path(sys.argv[1])
+climb(Plan.load(lab / "plan.json"), Path(sys.argv[2]), lab, LocalLauncher(2), checkpoint_seconds=0)
+"""
+
+
+class Idle(LocalLauncher):
+    """Has every run done already."""
+
+    def run(self, jobs: list[Job]) -> float:
+        return 0.0
+
+
+def test_a_tiny_ladder_from_end_to_end(undisturbed: Path, tiny_plan: Plan):
+    table = read_runs(undisturbed / "runs.csv")
+    assert [run.run for run in table] == [rung.config.id for rung in tiny_plan.rungs]
+    for run, rung in zip(table, tiny_plan.rungs, strict=True):
+        assert (run.params, run.tokens, run.flops) == (rung.params, rung.tokens, rung.flops)
+        assert (run.d_model, run.seed) == (rung.config.model.d_model, rung.config.seed)
+        assert 0.5 < run.loss < math.log(300) - 1
+        recorded = load_run(rung.config, undisturbed)
+        assert (recorded.loss, recorded.loss_se) == (run.loss, run.loss_se)
+    assert trained(tiny_plan.rungs, undisturbed) == list(tiny_plan.rungs)
+    assert not list(undisturbed.rglob("*.tmp"))
+
+
+def test_a_rerun_trains_nothing_and_writes_the_same_table(undisturbed: Path, tiny_plan: Plan, dataset: Dataset):
+    before = (undisturbed / "runs.csv").read_bytes()
+    (undisturbed / "runs.csv").unlink()
+    seen: list[Progress] = []
+    table = climb(tiny_plan, dataset.folder, undisturbed, LocalLauncher(2, on_progress=seen.append))
+    assert (undisturbed / "runs.csv").read_bytes() == before
+    assert seen == []
+    assert (len(table), table.set_aside) == (3, ())
+
+
+def test_a_job_says_all_that_a_worker_needs(tiny_plan: Plan, tmp_path: Path):
+    rung = tiny_plan.rungs[0]
+    job = training_job(rung, tmp_path / "data", tmp_path, 5.0)
+    assert job.spec == {
+        "verb": "train",
+        "config": rung.config.to_json(),
+        "data": str(tmp_path / "data"),
+        "out": str(tmp_path / "runs" / rung.config.id),
+        "machine": {"checkpoint_seconds": 5.0},
+    }
+    assert (job.weight, job.steps) == (rung.seconds, rung.config.steps)
+
+
+def test_diverged_runs_are_set_aside_and_probes_left_out(plan: Plan, write_run, tmp_path: Path):
+    for place, rung in enumerate(plan.rungs):
+        write_run(rung, None if place in (1, 3) else 4.0 - 0.01 * place)
+    table = climb(plan, tmp_path / "data", tmp_path, Idle(1))
+    assert [aside.run for aside in table.set_aside] == [plan.rungs[1].config.id, plan.rungs[3].config.id]
+    assert [aside.row for aside in table.set_aside] == [3, 5]
+    assert len(table) == len(plan.law_runs) - 2
+    again = read_runs(tmp_path / "runs.csv")
+    assert again.runs == tuple(run.with_flops() for run in table.runs)
+    assert [(aside.row, aside.run) for aside in again.set_aside] == [(a.row, a.run) for a in table.set_aside]
+
+
+def test_every_run_diverged(plan: Plan, write_run, tmp_path: Path):
+    for rung in plan.rungs:
+        write_run(rung, None)
+    with pytest.raises(Refusal, match="every run of the ladder diverged"):
+        climb(plan, tmp_path / "data", tmp_path, Idle(1))
+    assert (tmp_path / "runs.csv").exists()
+
+
+def test_other_data(tiny_plan: Plan, dataset: Dataset):
+    check_data(tiny_plan, dataset.id)
+    with pytest.raises(InputError, match="the plan was made for data set"):
+        check_data(tiny_plan, "0123456789ab")
+
+
+@pytest.fixture
+def lab(undisturbed: Path, tiny_plan: Plan, tmp_path: Path) -> Path:
+    """A lab with a plan and nothing trained."""
+    tiny_plan.save(tmp_path / "lab" / "plan.json")
+    return tmp_path / "lab"
+
+
+def start(lab: Path, data: Path) -> subprocess.Popen[str]:
+    """Start a ladder in a process group of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-c", CLIMB, str(lab), str(data)],
+        start_new_session=True,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+
+
+def wait_for_change(lab: Path, pattern: str, process: subprocess.Popen[str], seconds: float = 60) -> None:
+    """Wait until other files of that pattern are in the lab than now, or for the end of the process."""
+    now, until = set(lab.glob(pattern)), time.monotonic() + seconds
+    while set(lab.glob(pattern)) == now and process.poll() is None and time.monotonic() < until:
+        time.sleep(0.02)
+
+
+def test_killed_at_random_it_ends_with_the_same_table(lab: Path, undisturbed: Path, dataset: Dataset):
+    """Twice the launcher and its workers, at random moments of training; between them the launcher alone."""
+    moments, groups = random.Random(4), []
+    for kill in (os.killpg, os.kill, os.killpg):
+        process = start(lab, dataset.folder)
+        groups.append(process.pid)
+        wait_for_change(lab, "runs/*/checkpoint-*", process)
+        time.sleep(moments.uniform(0, 0.4))
+        kill(process.pid, signal.SIGKILL)
+        process.communicate()
+    last = start(lab, dataset.folder)
+    _, words = last.communicate(timeout=120)
+    assert (last.returncode, words) == (0, "")
+    for group in groups:
+        with pytest.raises(ProcessLookupError):
+            os.killpg(group, signal.SIGKILL)
+    assert (lab / "runs.csv").read_bytes() == (undisturbed / "runs.csv").read_bytes()
+    for mine, theirs in zip(sorted(lab.glob("runs/*")), sorted(undisturbed.glob("runs/*")), strict=True):
+        assert mine.name == theirs.name
+        names = {re.sub(r"tfevents.*", "", str(path.relative_to(mine))) for path in mine.rglob("*")}
+        assert names == {re.sub(r"tfevents.*", "", str(path.relative_to(theirs))) for path in theirs.rglob("*")}
+        weights = [next(run.glob("checkpoint-*/model.safetensors")).read_bytes() for run in (mine, theirs)]
+        assert weights[0] == weights[1]
+        records = [{**read_json(run / "run.json"), "extra": None} for run in (mine, theirs)]
+        assert records[0] == records[1]
+
+
+def test_a_damaged_checkpoint_ends_the_ladder_with_its_sentence(
+    lab: Path, undisturbed: Path, tiny_plan: Plan, dataset: Dataset
+):
+    """Through worker and launcher; the other runs are there already."""
+    shutil.copytree(undisturbed, lab, dirs_exist_ok=True)
+    out = lab / "runs" / tiny_plan.rungs[0].config.id
+    (out / "run.json").unlink()
+    weights = next(out.glob("checkpoint-*/model.safetensors"))
+    content = bytearray(weights.read_bytes())
+    content[len(content) // 2] ^= 1
+    weights.write_bytes(content)
+    with pytest.raises(InputError, match=r"model\.safetensors is damaged .* delete .* and rerun$") as caught:
+        climb(tiny_plan, dataset.folder, lab, LocalLauncher(2))
+    assert caught.value.exit_code == 2
+    assert "\n" not in str(caught.value)
