@@ -23,7 +23,7 @@ from chidu.store import read_json
 
 ROOT = Path(__file__).parents[1]
 RECIPE = Recipe(context=64, batch_factor=3.0)
-SPEED = Speed(per_token=1e-5, per_flop=1e-10, overhead=3.0, workers=2, device="cpu")
+SPEED = Speed(per_step=0.0, per_token=1e-5, per_flop=1e-10, overhead=3.0, workers=2, device="cpu")
 RUNGS = ((16, 8_000), (16, 20_000), (16, 40_000), (24, 8_000), (24, 20_000), (24, 40_000))
 BUDGET = 60.0
 SEED = 3

@@ -65,7 +65,7 @@ def make_study() -> Study:
     forecast = forecast_loss(law, flops=3e20)
     recipe = Recipe()
     config = recipe.config(32, 1e6, 1024, "abc")
-    plan = Plan(recipe, "abc", 60.0, 50.0, Speed(1e-6, 1e-12, 1.0, 2, "cpu"), (Rung(config, 9.0),), 0)
+    plan = Plan(recipe, "abc", 60.0, 50.0, Speed(0.0, 1e-6, 1e-12, 1.0, 2, "cpu"), (Rung(config, 9.0),), 0)
     loss = 1.01 * forecast.median
     return Study(
         title=f"study {HOSTILE}",

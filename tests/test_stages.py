@@ -29,7 +29,7 @@ from chidu.stages import (
 )
 from chidu.store import write_json
 
-SPEED = Speed(per_token=1e-5, per_flop=1e-10, overhead=0.1, workers=2, device="cpu")
+SPEED = Speed(per_step=0.0, per_token=1e-5, per_flop=1e-10, overhead=0.1, workers=2, device="cpu")
 
 
 class Nobody:

@@ -18,7 +18,7 @@ from chidu.ladder.gates import GateReport, gate_rungs, read_gates
 from chidu.ladder.launcher import LocalLauncher, Progress
 from chidu.ladder.machine import count_workers, find_device, measure_speed
 from chidu.ladder.plan import Plan, Rung
-from chidu.ladder.recipe import Recipe
+from chidu.ladder.recipe import recipe_for
 from chidu.runs import Run, RunTable, read_runs
 from chidu.store import read_json, write_json
 
@@ -44,7 +44,6 @@ def plan_stage(
     *,
     seed: int = 0,
     workers: int = 0,
-    recipe: Recipe = Recipe(),
 ) -> Plan:
     """Measure the machine and design the ladder, or read the plan that the same question got before.
 
@@ -60,6 +59,7 @@ def plan_stage(
             "or choose another folder"
         )
     device = find_device()
+    recipe = recipe_for(device)
     side_by_side = workers or count_workers(device)
     speed = measure_speed(recipe, data.vocab_size, device, side_by_side, watch.share("speed"))
     windows = sum(len(data.windows(split, recipe.context)) for split in ("passages", "unseen") if _has(data, split))
@@ -133,10 +133,11 @@ def train_stage(
     if config is not None:
         wanted = TrainConfig.from_json(read_json(config))
     else:
-        if width not in Recipe().widths():
-            near = sorted(Recipe().widths(), key=lambda known: abs(known - width))[:3]
+        recipe = recipe_for(device)
+        if width not in recipe.widths():
+            near = sorted(recipe.widths(), key=lambda known: abs(known - width))[:3]
             raise InputError(f"--width {width}: the recipe has widths such as {', '.join(map(str, sorted(near)))}")
-        wanted = Recipe().config(width, tokens, opened.vocab_size, opened.id, seed)
+        wanted = recipe.config(width, tokens, opened.vocab_size, opened.id, seed)
     launcher = LocalLauncher(1, device, threads, watch.work("training"))
     job = training_job(Rung(wanted, 1.0), data, out.parent)
     spec = {**job.spec, "out": str(out)}

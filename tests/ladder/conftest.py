@@ -19,7 +19,7 @@ from chidu.ladder.recipe import Recipe
 @pytest.fixture(scope="session")
 def speed() -> Speed:
     """About a laptop's."""
-    return Speed(per_token=1e-6, per_flop=2e-11, overhead=1.5, workers=2, device="cpu")
+    return Speed(per_step=0.0, per_token=1e-6, per_flop=2e-11, overhead=1.5, workers=2, device="cpu")
 
 
 @pytest.fixture(scope="session")
@@ -49,13 +49,13 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 
 @pytest.fixture(scope="session")
 def tiny_plan(dataset: Dataset, speed: Speed) -> Plan:
-    """Three runs of seconds: two widths, and a replicate."""
+    """Two runs of seconds, of two widths and seeds."""
     recipe = Recipe(context=64, batch_factor=4.0)
 
     def rung(width: int, tokens: int, seed: int = 0, role: Role = "rung") -> Rung:
         return Rung(recipe.config(width, tokens, dataset.vocab_size, dataset.id, seed), width * tokens * 1e-6, role)
 
-    rungs = (rung(24, 4000), rung(16, 4000), rung(16, 4000, 1, "replicate"))
+    rungs = (rung(24, 4000), rung(16, 4000, 1, "replicate"))
     return Plan(recipe, dataset.id, 10.0, 5.0, speed, rungs, seed=0)
 
 

@@ -66,7 +66,7 @@ def test_a_missing_a_cut_and_a_wrong_plan(plan: Plan, tmp_path: Path):
 
 def test_seconds_of_a_run_by_hand(plan: Plan):
     config = plan.rungs[0].config
-    speed = Speed(per_token=1e-6, per_flop=1e-11, overhead=2.0, workers=2, device="cpu")
+    speed = Speed(per_step=0.0, per_token=1e-6, per_flop=1e-11, overhead=2.0, workers=2, device="cpu")
     one = train_flops(config.model, 256) / 256
     trained = config.tokens * (1e-6 + 1e-11 * one)
     assert speed.seconds(config) == pytest.approx(2 + trained)

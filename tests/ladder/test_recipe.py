@@ -43,7 +43,7 @@ def test_batch_from_tokens():
         wanted = RECIPE.batch_factor * tokens**RECIPE.batch_power
         assert config.batch_tokens >= RECIPE.context
         assert abs(config.batch_tokens - wanted) <= RECIPE.context * (0.5 + config.accumulate)
-        assert config.batch_tokens / config.accumulate / RECIPE.context <= RECIPE.micro_sequences
+        assert config.batch_tokens / config.accumulate <= RECIPE.micro_tokens
         assert 0 <= config.tokens - tokens < config.batch_tokens
         assert config.tokens == config.steps * config.batch_tokens
 

@@ -18,7 +18,6 @@ def write(model, out: Path) -> None:
     export_llama(model, (out.parent / "tokenizer.json").read_text(encoding="utf-8"), TOKENIZER.eot, out)
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 @pytest.mark.parametrize("changes", [{}, {"tied": False, "n_kv_head": 1, "rope_theta": 500.0, "norm_eps": 1e-3}])
 def test_transformers_gives_the_same_logits_and_text(make_model, tmp_path: Path, monkeypatch, changes):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")

@@ -19,8 +19,8 @@ FORMAT = 1
 
 RECORD, DATASHEET, TOKENIZER = "dataset.json", "datasheet.json", "tokenizer.json"
 
-MAX_WINDOWS = {"passages": 768, "unseen": 256}
-"""Most evaluation windows of each held-out split."""
+MAX_TOKENS = {"passages": 196_608, "unseen": 65_536}
+"""Most tokens that are evaluated of each held-out split."""
 
 MIN_WINDOWS = 2
 """Fewest windows that have a mean with a standard error."""
@@ -64,14 +64,14 @@ class Dataset:
         """Cut a held-out split into its fixed evaluation windows, [n, context + 1].
 
         The split is one stream, end-of-text before each text, as in training; consecutive windows share one token, so
-        that each token is predicted once; a last window that is not whole is left out. Of more than `MAX_WINDOWS`,
+        that each token is predicted once; a last window that is not whole is left out. Of more than `MAX_TOKENS`,
         evenly spaced ones are taken.
 
         Raises:
             InputError: no such split, or fewer than `MIN_WINDOWS` whole windows.
         """
-        if split not in MAX_WINDOWS:
-            raise InputError(f"there is no held-out split {split!r}; there are {' and '.join(MAX_WINDOWS)}")
+        if split not in MAX_TOKENS:
+            raise InputError(f"there is no held-out split {split!r}; there are {' and '.join(MAX_TOKENS)}")
         tokens: Tokens = getattr(self, split)
         there = count_windows(len(tokens), context)
         if there < MIN_WINDOWS:
@@ -79,7 +79,7 @@ class Dataset:
                 f"{self.folder}: the {len(tokens):,} held-out tokens of {split!r} are fewer than {MIN_WINDOWS} windows "
                 f"of context {context} ({MIN_WINDOWS * context + 1:,} tokens); add text or shorten the context"
             )
-        taken = min(there, MAX_WINDOWS[split])
+        taken = min(there, max(MIN_WINDOWS, MAX_TOKENS[split] // context))
         return take_windows(tokens, context, np.arange(taken) * there // taken)
 
     def __str__(self) -> str:

@@ -17,11 +17,14 @@ from chidu.errors import InputError
 from chidu.ladder.launcher import Job, LocalLauncher
 from chidu.ladder.plan import Speed
 from chidu.ladder.recipe import Recipe
+from chidu.stats import Array
 from chidu.store import read_json
 
-MEASURED_WIDTHS = {"cpu": (32, 64, 128), "cuda": (64, 256, 608)}
-MEASURED_TOKENS = 2048
-"""Batch of the measurement, about that of a short run."""
+MEASURED = {
+    "cpu": ((32, 512), (32, 2048), (64, 1024), (128, 2048)),
+    "cuda": ((64, 8192), (64, 65_536), (256, 65_536), (608, 65_536)),
+}
+"""Widths, and about how many tokens a step, that are measured on each device."""
 SECONDS = 1.5
 """Time of each measurement."""
 
@@ -51,23 +54,38 @@ def count_workers(device: str) -> int:
 def measure_speed(
     recipe: Recipe, vocab_size: int, device: str, workers: int, progress: Callable[[str, float], None]
 ) -> Speed:
-    """Train three sizes for a moment, on all workers at once as the ladder will, and fit seconds to size."""
-    flops, seconds, overheads = [], [], []
+    """Train a few sizes for a moment, on all workers at once as the ladder will, and fit seconds to size."""
+    work, seconds, overheads = [], [], []
+    doing = "measuring this machine's speed"
     with tempfile.TemporaryDirectory(prefix="chidu-speed-") as folder:
-        for done, width in enumerate(MEASURED_WIDTHS[device]):
-            progress("measuring this machine's speed", done / len(MEASURED_WIDTHS[device]))
-            config = recipe.config(width, MEASURED_TOKENS, vocab_size, data="none")
+        for done, (width, tokens) in enumerate(MEASURED[device]):
+            progress(doing, done / len(MEASURED[device]))
+            config = recipe.batch_config(width, tokens, vocab_size)
             started = time.monotonic()
-            jobs = [_job(Path(folder) / f"{width}-{worker}", config.to_json()) for worker in range(workers)]
+            jobs = [_job(Path(folder) / f"{done}-{worker}", config.to_json()) for worker in range(workers)]
             LocalLauncher(workers, device).run(jobs)
             overheads.append(time.monotonic() - started - SECONDS)
-            seconds.append(float(np.mean([read_json(job.done)["seconds_per_token"] for job in jobs])))
-            flops.append(train_flops(config.model, config.model.context) / config.model.context)
-    progress("measuring this machine's speed", 1.0)
-    per_flop, per_token = np.polyfit(flops, seconds, 1, w=1 / np.array(seconds))
-    if per_token < 0:  # a machine so slow that launching an operation costs nothing beside doing it
-        per_token, per_flop = 0.0, float(np.mean(np.array(seconds) / np.array(flops)))
-    return Speed(float(per_token), float(per_flop), max(0.0, min(overheads)), workers, device)
+            per_token = float(np.mean([read_json(job.done)["seconds_per_token"] for job in jobs]))
+            seconds.append(per_token * config.batch_tokens)
+            work.append((1.0, config.batch_tokens, train_flops(config.model, config.batch_tokens)))
+    progress(doing, 1.0)
+    per_step, per_token, per_flop = _fit_speed(np.array(work), np.array(seconds))
+    return Speed(per_step, per_token, per_flop, max(0.0, min(overheads)), workers, device)
+
+
+def _fit_speed(work: Array, seconds: Array) -> Array:
+    """Non-negative prices of a step, a token and a FLOP, [3], by least squares of the relative error.
+
+    A price that comes out negative is dropped and the others are fitted again.
+    """
+    prices, kept = np.zeros(work.shape[1]), list(range(work.shape[1]))
+    while kept:
+        found = np.linalg.lstsq(work[:, kept] / seconds[:, None], np.ones(len(seconds)), rcond=None)[0]
+        if found.min() >= 0:
+            prices[kept] = found
+            break
+        kept.pop(int(found.argmin()))
+    return prices
 
 
 def _job(stem: Path, config: dict[str, object]) -> Job:

@@ -15,10 +15,12 @@ Role = Literal["rung", "replicate", "probe"]
 
 @dataclass(frozen=True)
 class Speed:
-    """What this machine needs, measured: seconds = overhead + tokens * (per_token + per_flop * flops of a token)."""
+    """Measured: a run takes overhead + steps * per_step + tokens * per_token + FLOPs * per_flop seconds."""
 
+    per_step: float
+    """Seconds an optimiser step, whatever its size: the price of launching many small operations."""
     per_token: float
-    """Seconds a training token, whatever the model's size: the price of launching many small operations."""
+    """Seconds a training token, whatever the model's size."""
     per_flop: float
     """Seconds a floating-point operation."""
     overhead: float
@@ -29,9 +31,9 @@ class Speed:
 
     def seconds(self, config: TrainConfig, evaluation_tokens: int = 0) -> float:
         """Predict the seconds of one run; evaluating a token costs a third of training on it."""
-        tokens = config.steps * config.batch_tokens + evaluation_tokens / 3
-        flops_of_token = train_flops(config.model, config.model.context) / config.model.context
-        return self.overhead + tokens * (self.per_token + self.per_flop * flops_of_token)
+        tokens = config.steps * config.batch_tokens + evaluation_tokens // 3
+        flops = train_flops(config.model, tokens)
+        return self.overhead + config.steps * self.per_step + tokens * self.per_token + flops * self.per_flop
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ another bends the law. The constants marked *measured* were chosen on sweeps tha
 """
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from chidu.accounting import count_params
@@ -18,8 +18,9 @@ class Recipe:
     """Everything that a ladder's runs have in common, under a name."""
 
     name: str = "chidu-1"
-    context: int = 256
-    """Tokens a position looks back on."""
+    context: int = 32
+    """Tokens a position looks back on. Runs of up to 1e13 FLOPs learn more per FLOP from short windows, and what they
+    learn to do with long ones only later bends the law. Measured."""
     head_dim: int = 16
     """Channels of a head: constant over widths, so that the scores keep their scale (2203.03466, appendix B)."""
     aspect: int = 32
@@ -39,8 +40,8 @@ class Recipe:
     """Batch in tokens = batch_factor * tokens ** batch_power: half of 2503.04715, eq. 1, which was fitted from 4e9 to
     1e11 tokens; below 1e7 a half and a quarter of it were better. Measured."""
     batch_power: float = 0.571
-    micro_sequences: int = 8
-    """Most sequences of a micro-batch; larger batches are accumulated. Measured: fits a core's cache."""
+    micro_tokens: int = 2048
+    """Most tokens of a micro-batch; larger batches are accumulated. Measured: fits a core's cache."""
     dtype: Dtype = "float32"
 
     def model(self, width: int, vocab_size: int) -> ModelConfig:
@@ -72,7 +73,7 @@ class Recipe:
         8. Warm-up and linear decay to zero as parts of the run (2405.18392).
         """
         sequences = max(1, round(self.batch_factor * tokens**self.batch_power / self.context))
-        accumulate = math.ceil(sequences / self.micro_sequences)
+        accumulate = math.ceil(sequences * self.context / self.micro_tokens)
         batch = accumulate * math.ceil(sequences / accumulate) * self.context
         return TrainConfig(
             model=self.model(width, vocab_size),
@@ -89,13 +90,21 @@ class Recipe:
             seed=seed,
         )
 
+    def batch_config(self, width: int, batch_tokens: int, vocab_size: int) -> TrainConfig:
+        """A run of one step of about `batch_tokens`: what a measurement of speed trains."""
+        config = self.config(width, 1.0, vocab_size, data="none")
+        sequences = max(1, batch_tokens // self.context)
+        accumulate = math.ceil(sequences * self.context / self.micro_tokens)
+        tokens = accumulate * math.ceil(sequences / accumulate) * self.context
+        return replace(config, tokens=tokens, batch_tokens=tokens, accumulate=accumulate)
+
     def _heads(self, width: int) -> int:
         """Heads that divide the width into even shares, as near to `head_dim` as can be."""
         possible = [heads for heads in range(1, width // 2 + 1) if width % (2 * heads) == 0]
         return min(possible, key=lambda heads: abs(math.log(width / heads / self.head_dim)))
 
     def widths(self, largest: int = 16_384) -> list[int]:
-        """Widths that a ladder may use: steps of 4 to 16 up to 128, then of a quarter of an octave in multiples of 32."""
+        """Widths that a ladder may use: steps of 4 to 16 up to 128, then a quarter of an octave in multiples of 32."""
         fine = [*range(16, 32, 4), *range(32, 64, 8), *range(64, 129, 16)]
         coarse = [32 * round(128 * 2 ** (i / 4) / 32) for i in range(1, 4 * int(math.log2(largest / 128)) + 1)]
         return [*fine, *coarse]
@@ -111,3 +120,10 @@ class Recipe:
     def to_json(self) -> dict[str, Any]:
         """Plain values, every field."""
         return asdict(self)
+
+
+def recipe_for(device: str) -> Recipe:
+    """The recipe on `cpu` or `cuda`: a GPU's ladders are large enough for a longer context and bfloat16."""
+    if device == "cuda":
+        return Recipe(name="chidu-1-gpu", context=512, micro_tokens=65_536, dtype="bfloat16")
+    return Recipe()

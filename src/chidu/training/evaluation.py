@@ -37,7 +37,7 @@ def evaluate(
     windows: NDArray[np.integer],
     token_bytes: NDArray[np.integer],
     *,
-    batch: int = 16,
+    batch_tokens: int = 4096,
     fused: bool = True,
 ) -> HeldOutLoss:
     """Evaluate windows, [W, T+1] token ids; `token_bytes` [V] is the length of each token in bytes.
@@ -46,6 +46,7 @@ def evaluate(
     """
     device = model.embedding.weight.device
     sums = []
+    batch = max(1, batch_tokens // (windows.shape[1] - 1))
     for start in range(0, len(windows), batch):
         tokens = torch.from_numpy(windows[start : start + batch].astype(np.int64)).to(device)
         losses = next_token_losses(model(tokens[:, :-1], fused), tokens[:, 1:])
