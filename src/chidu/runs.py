@@ -43,8 +43,6 @@ class Run:
     unique_tokens: float | None = None
     batch_tokens: float | None = None
     learning_rate: float | None = None
-    vocab_size: float | None = None
-    """Token ids: a model that has learnt nothing has a loss of log vocab_size."""
     d_model: float | None = None
     n_layer: float | None = None
     seed: float | None = None

@@ -23,7 +23,8 @@ def test_evaluation_windows_cover_the_split_once(dataset: Dataset) -> None:
     np.testing.assert_array_equal(windows[1:, 0], windows[:-1, -1])
 
 
-def test_of_many_windows_evenly_spaced_ones_are_taken(dataset: Dataset) -> None:
+def test_of_many_windows_evenly_spaced_ones_are_taken(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("chidu.data.dataset.MAX_TOKENS", {"passages": 2048, "unseen": 2048})
     assert (len(dataset.passages) - 1) // 2 > 1024
     windows = dataset.windows("passages", 2)
     assert windows.shape == (1024, 3)

@@ -14,8 +14,8 @@ from chidu.ladder.recipe import Recipe
 
 @pytest.fixture
 def made_up_speed(monkeypatch: pytest.MonkeyPatch) -> dict[str, float]:
-    """A launcher whose workers take per_token + per_flop * FLOPs."""
-    law = {"per_token": 2e-6, "per_flop": 3e-11}
+    """A launcher whose workers take per_step + per_token * tokens + per_flop * FLOPs for a step."""
+    law = {"per_step": 4e-3, "per_token": 2e-6, "per_flop": 3e-11}
 
     class Launcher:
         def __init__(self, workers: int, device: str) -> None:
@@ -23,9 +23,10 @@ def made_up_speed(monkeypatch: pytest.MonkeyPatch) -> dict[str, float]:
 
         def run(self, jobs: Sequence[Job]) -> float:
             for job in jobs:
-                model = TrainConfig.from_json(job.spec["config"]).model
-                seconds = law["per_token"] + law["per_flop"] * train_flops(model, model.context) / model.context
-                job.done.write_text(json.dumps({"seconds_per_token": seconds}))
+                config = TrainConfig.from_json(job.spec["config"])
+                tokens, flops = config.batch_tokens, train_flops(config.model, config.batch_tokens)
+                seconds = law["per_step"] + law["per_token"] * tokens + law["per_flop"] * flops
+                job.done.write_text(json.dumps({"seconds_per_token": seconds / tokens}))
             return 0.0
 
     monkeypatch.setattr(machine, "LocalLauncher", Launcher)
@@ -35,16 +36,18 @@ def made_up_speed(monkeypatch: pytest.MonkeyPatch) -> dict[str, float]:
 def test_the_speed_is_fitted_to_what_was_measured(made_up_speed: dict[str, float]):
     seen: list[float] = []
     speed = measure_speed(Recipe(), 1024, "cpu", 3, lambda what, part: seen.append(part))
-    assert (speed.per_token, speed.per_flop) == pytest.approx((2e-6, 3e-11))
+    assert (speed.per_step, speed.per_token, speed.per_flop) == pytest.approx((4e-3, 2e-6, 3e-11))
     assert (speed.workers, speed.device, speed.overhead) == (3, "cpu", 0.0)
-    assert seen == [0, pytest.approx(1 / 3), pytest.approx(2 / 3), 1]
+    assert (seen[0], seen[-1]) == (0, 1)
+    assert seen == sorted(seen)
 
 
-def test_a_price_of_a_token_is_never_negative(made_up_speed: dict[str, float]):
-    made_up_speed["per_token"] = -1e-6
+@pytest.mark.parametrize("negative", ["per_step", "per_token"])
+def test_no_price_is_negative(made_up_speed: dict[str, float], negative: str):
+    made_up_speed[negative] *= -0.1
     speed = measure_speed(Recipe(), 1024, "cpu", 1, lambda what, part: None)
-    assert speed.per_token == 0
-    assert 0 < speed.per_flop < 3e-11
+    assert getattr(speed, negative) == 0
+    assert min(speed.per_step, speed.per_token) == 0 < speed.per_flop
 
 
 def test_gpus_are_those_that_torch_may_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -66,9 +66,9 @@ def test_a_missing_a_cut_and_a_wrong_plan(plan: Plan, tmp_path: Path):
 
 def test_seconds_of_a_run_by_hand(plan: Plan):
     config = plan.rungs[0].config
-    speed = Speed(per_step=0.0, per_token=1e-6, per_flop=1e-11, overhead=2.0, workers=2, device="cpu")
-    one = train_flops(config.model, 256) / 256
-    trained = config.tokens * (1e-6 + 1e-11 * one)
-    assert speed.seconds(config) == pytest.approx(2 + trained)
-    assert speed.seconds(config, 3 * config.tokens) == pytest.approx(2 + 2 * trained)
-    assert speed.seconds(replace(config, tokens=2 * config.tokens)) == pytest.approx(2 + 2 * trained)
+    speed = Speed(per_step=0.01, per_token=1e-6, per_flop=1e-11, overhead=2.0, workers=2, device="cpu")
+    one = train_flops(config.model, config.model.context) / config.model.context
+    stepped, trained = config.steps * 0.01, config.tokens * (1e-6 + 1e-11 * one)
+    assert speed.seconds(config) == pytest.approx(2 + stepped + trained)
+    assert speed.seconds(config, 3 * config.tokens) == pytest.approx(2 + stepped + 2 * trained)
+    assert speed.seconds(replace(config, tokens=2 * config.tokens)) == pytest.approx(2 + 2 * stepped + 2 * trained)

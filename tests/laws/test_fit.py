@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from chidu.errors import InputError, Refusal
-from chidu.laws.ceiling import Ceiling
 from chidu.laws.fit import fit
 from chidu.laws.posterior import infer
 from chidu.runs import Run, RunTable, read_runs
@@ -90,7 +89,7 @@ def test_ninety_percent_intervals_cover():
         noise = 0.003 * rng.standard_normal(17)
         observed = np.log(floor + 1.3 * (parts[0] + rest[0])) + noise[:16]
         truth = float(np.log(floor + 1.3 * (parts[1][0] + rest[1][0])) + noise[16])
-        posterior = infer(x, observed, Ceiling(), measured=None, freedom=0, draws=400, seed=0)
+        posterior = infer(x, observed, measured=None, freedom=0, draws=400, seed=0)
         draws = posterior.log_loss(target, "run")[:, 0]
         lower, upper = np.quantile(draws, [0.05, 0.95])
         inside.append(lower <= truth <= upper)

@@ -13,7 +13,6 @@ import numpy as np
 
 from chidu.accounting import law_flops
 from chidu.errors import InputError
-from chidu.laws.ceiling import ceiling_of
 from chidu.laws.design import check_enough, choose_form, make_arrays
 from chidu.laws.diagnose import check_pooling, diagnose
 from chidu.laws.forms import FORMS, Form
@@ -204,8 +203,7 @@ def fit(runs: RunTable, *, form: str = "auto", seed: int = 0, draws: int = 1000)
     check_pooling(table, residuals)
     used = forecast_rows(table, shape.inputs)
     measured, freedom = replicate_noise(table)
-    ceiling = ceiling_of(table)
-    posterior = infer((x + centre)[used], y[used], ceiling, measured=measured, freedom=freedom, draws=draws, seed=seed)
+    posterior = infer((x + centre)[used], y[used], measured=measured, freedom=freedom, draws=draws, seed=seed)
     noise = measured if measured is not None else _residual_noise(residuals, len(shape.names), posterior)
     return Fit(
         form=shape.key,

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from chidu.laws import priors
-from chidu.laws.ceiling import Ceiling
 from chidu.laws.discrepancy import Features, coordinates, make_features
 from chidu.laws.forms import FORMS, Form
 from chidu.laws.laplace import Index, Modes, Rows, Settings, find_modes
@@ -54,10 +53,6 @@ class Posterior:
     """Means of the log inputs, [K]."""
     top: float
     """Log10 compute of the largest run."""
-    ceiling: Ceiling
-    """The laws are of T, see `ceiling`; what is asked for and answered is the loss."""
-    slope: float
-    """d log L / d log T at the lowest losses: from the laws' noise to the loss's."""
 
     def log_loss(self, x_TK: Array, of: str) -> Array:
         """Draws of the log loss at natural-log inputs, [S, T]: of the law there, or of one new run."""
@@ -68,11 +63,9 @@ class Posterior:
             share = np.exp(log_r - log_law)
             values = log_law + share * part.tau[:, None] * (part.z @ z.T)
             if of == "run":
-                values = values + share * (part.tau * part.normal[:, 0])[:, None] * np.sqrt(missed)
-            values = self.ceiling.lower(values)
-            if of == "run":
-                noise = np.sqrt((self.slope * part.sigma) ** 2 + priors.RUN_FLOOR**2) * part.normal[:, 1]
-                values = values + noise[:, None]
+                gap = share * (part.tau * part.normal[:, 0])[:, None] * np.sqrt(missed)
+                noise = np.sqrt(part.sigma**2 + priors.RUN_FLOOR**2) * part.normal[:, 1]
+                values = values + gap + noise[:, None]
             out.append(values)
         return np.concatenate(out)
 
@@ -84,7 +77,7 @@ class Posterior:
             shares = []
             for x in (x_TK, y_CK):
                 log_law, log_r = _law(part, x - self.centre)
-                shares.append(part.tau[:, None] * np.exp(log_r - log_law) * self.ceiling.slope(log_law))
+                shares.append(part.tau[:, None] * np.exp(log_r - log_law))
             total += shares[0].T @ shares[1]
             count += len(part.tau)
         return kernel * total / count
@@ -96,8 +89,8 @@ class Posterior:
 
     @property
     def sigma(self) -> Array:
-        """Sd of the log loss of one run near the top, of each draw, [S]."""
-        return self.slope * np.concatenate([part.sigma for part in self.parts])
+        """Sd of one run near the top, of each draw, [S]."""
+        return np.concatenate([part.sigma for part in self.parts])
 
     @property
     def normal(self) -> Array:
@@ -107,7 +100,7 @@ class Posterior:
     @property
     def floor(self) -> Array:
         """The floor E of each draw, nats per token, [S]."""
-        return np.exp(self.ceiling.lower(np.concatenate([part.theta[:, 0] for part in self.parts])))
+        return np.exp(np.concatenate([part.theta[:, 0] for part in self.parts]))
 
 
 def _law(part: Draws, x_TK: Array) -> tuple[Array, Array]:
@@ -116,15 +109,12 @@ def _law(part: Draws, x_TK: Array) -> tuple[Array, Array]:
     return np.logaddexp(part.theta[:, :1], log_r), log_r
 
 
-def infer(
-    x_IK: Array, y_I: Array, ceiling: Ceiling, *, measured: float | None, freedom: int, draws: int, seed: int
-) -> Posterior:
+def infer(x_IK: Array, y_I: Array, *, measured: float | None, freedom: int, draws: int, seed: int) -> Posterior:
     """Draw laws from the posterior of log losses y at natural-log inputs x (params and tokens, or flops).
 
     Args:
         x_IK: logs of the inputs, [I, K].
         y_I: logs of the losses, [I].
-        ceiling: the loss of a model that has learnt nothing.
         measured: sd of the log loss between replicated runs, or None.
         freedom: degrees of freedom behind it.
         draws: how many.
@@ -134,22 +124,20 @@ def infer(
     compute, features = u[:, 0], make_features(u)
     top, centre = float(compute.max()), x_IK.mean(0)
     z, missed = features.at(u)
-    log_t = ceiling.lift(y_I)
-    slopes = ceiling.slope(log_t)
-    slope = float(slopes[compute > top - NEAR_TOP].max())
-    scale = np.exp(priors.TILT * (top - compute)) * slope / slopes
-    rows = Rows(x_IK - centre, log_t, scale, z, missed, _balance_point(centre))
-    measured = None if measured is None else measured / slope
+    rows = Rows(x_IK - centre, y_I, np.exp(priors.TILT * (top - compute)), z, missed, _balance_point(centre))
     keys = SPLIT_FORMS if x_IK.shape[1] == 2 else ("frontier",)
-    floor = priors.floor_prior(top)
-    nodes = [_node_priors(FORMS[key], rows, compute, ceiling, floor) for key in keys]
-    parts = [_modes(FORMS[key], rows, prior, measured, freedom) for key, prior in zip(keys, nodes, strict=True)]
-    weights = _weigh(parts, floor.evidence)
+    parts = [_modes(FORMS[key], rows, compute, measured, freedom) for key in keys]
+    weights = _weigh(parts, floor_prior_of(compute).evidence)
     rng = np.random.default_rng(seed)
     counts = rng.multinomial(draws, weights.ravel()).reshape(weights.shape)
     drawn = [_draw(FORMS[key], rows, *part, count, rng) for key, part, count in zip(keys, parts, counts, strict=True)]
     shares = {key: float(w) for key, w in zip(keys, weights.sum(1), strict=True)}
-    return Posterior(tuple(d for d in drawn if len(d.tau)), shares, features, centre, top, ceiling, slope)
+    return Posterior(tuple(d for d in drawn if len(d.tau)), shares, features, centre, top)
+
+
+def floor_prior_of(compute_I: Array) -> priors.Floor:
+    """The floor's prior for a table of these log10 FLOPs."""
+    return priors.floor_prior(float(compute_I.max()))
 
 
 def _balance_point(centre_K: Array) -> Array:
@@ -159,11 +147,9 @@ def _balance_point(centre_K: Array) -> Array:
     return np.array([middle - np.log(20) / 2, middle + np.log(20) / 2]) - centre_K
 
 
-def _modes(
-    form: Form, rows: Rows, prior: tuple[Array, Array], measured: float | None, freedom: int
-) -> tuple[Modes, Settings]:
+def _modes(form: Form, rows: Rows, compute: Array, measured: float | None, freedom: int) -> tuple[Modes, Settings]:
     """The most probable law of each setting: nodes of the floor x discrepancies x noises, flattened in that order."""
-    means, sds = prior
+    means, sds = _node_priors(form, rows, compute)
     nodes, taus, sigmas = len(means), priors.DISCREPANCY_GRID, priors.NOISE_GRID[::-1]
     node, tau, sigma = (
         grid.ravel() for grid in np.meshgrid(np.arange(nodes), np.arange(len(taus)), sigmas, indexing="ij")
@@ -172,22 +158,20 @@ def _modes(
     first = np.flatnonzero(sigma == sigmas[0])
     loud = find_modes(form, rows, settings.take(first), settings.mean[first], rounds=8)
     modes = find_modes(form, rows, settings, np.repeat(loud.theta, len(sigmas), axis=0))
-    evidence = modes.evidence + priors.log_noise_prior(sigma, measured, freedom)
-    return Modes(modes.theta, modes.mixing, modes.local, evidence), settings
+    prior = priors.log_noise_prior(sigma, measured, freedom)
+    return Modes(modes.theta, modes.mixing, modes.local, modes.evidence + prior), settings
 
 
-def _node_priors(form: Form, rows: Rows, compute: Array, ceiling: Ceiling, floor: priors.Floor) -> tuple[Array, Array]:
+def _node_priors(form: Form, rows: Rows, compute: Array) -> tuple[Array, Array]:
     """Prior means and sds of theta for each node of the floor's prior, [nodes, P]."""
-    loss = np.exp(rows.y)
+    loss, floor = np.exp(rows.y), floor_prior_of(compute)
     lowest = float(np.quantile(loss[compute > compute.max() - NEAR_TOP], 0.1))
-    log_lowest = ceiling.lower(np.log(lowest))
-    lift = 1 / float(ceiling.slope(np.log(lowest)))
     means, sds = [], []
     for offset in priors.NODES:
-        log_floor = float(ceiling.lift(log_lowest + np.log(floor.fraction) + offset * floor.sd))
+        log_floor = np.log(lowest * floor.fraction) + offset * floor.sd
         log_floor = min(log_floor, float(np.log(0.93 * loss.min())))
         reducible = max(float(np.median(loss)) - np.exp(log_floor), 0.2 * lowest)
-        mean, sd = priors.parameter_prior(form, log_floor, float(np.log(reducible)), floor.node_sd, lift)
+        mean, sd = priors.parameter_prior(form, log_floor, float(np.log(reducible)), floor.node_sd)
         means.append(mean)
         sds.append(sd)
     return np.array(means), np.array(sds)

@@ -65,20 +65,15 @@ def floor_prior(log10_flops: float) -> Floor:
     return Floor(float(np.exp(log_fraction)), float(sd), float(0.03 + small * 0.1), float(0.5 * small))
 
 
-def parameter_prior(
-    form: Form, log_floor: float, log_reducible: float, floor_sd: float, lift: float = 1.0
-) -> tuple[Array, Array]:
-    """Means and sds of a form's theta, [P] each, around a floor and a typical reducible loss.
-
-    `lift` is d log T / d log L at the lowest losses (`ceiling`): by so much are exponents of T larger than the loss's.
-    """
+def parameter_prior(form: Form, log_floor: float, log_reducible: float, floor_sd: float) -> tuple[Array, Array]:
+    """Means and sds of a form's theta, [P] each, around a floor and a typical reducible loss."""
     if form.inputs == ("flops",):
-        mean = [log_floor, log_reducible, lift * FRONTIER_EXPONENT]
-        return np.array(mean), np.array([floor_sd, LOG_AMPLITUDE_SD, lift * FRONTIER_EXPONENT_SD])
+        mean = [log_floor, log_reducible, FRONTIER_EXPONENT]
+        return np.array(mean), np.array([floor_sd, LOG_AMPLITUDE_SD, FRONTIER_EXPONENT_SD])
     count = form.exponents.stop - form.exponents.start
     half = log_reducible - np.log(2)
-    mean = [log_floor, half, half, *[lift * EXPONENT] * count]
-    sd = [floor_sd, LOG_AMPLITUDE_SD, LOG_AMPLITUDE_SD, *[lift * EXPONENT_SD] * count]
+    mean = [log_floor, half, half, *[EXPONENT] * count]
+    sd = [floor_sd, LOG_AMPLITUDE_SD, LOG_AMPLITUDE_SD, *[EXPONENT_SD] * count]
     if form.key == "coupled":
         mean, sd = [*mean, LOG_COUPLING], [*sd, LOG_COUPLING_SD]
     return np.array(mean), np.array(sd)

@@ -205,7 +205,6 @@ def make_run(
         unseen_bits_per_byte=unseen.bits_per_byte if unseen else None,
         batch_tokens=float(config.batch_tokens),
         learning_rate=config.hidden_learning_rate,
-        vocab_size=float(config.model.vocab_size),
         d_model=float(config.model.d_model),
         n_layer=float(config.model.n_layer),
         seed=float(config.seed),
