@@ -58,10 +58,11 @@ class Terminal:
         """Open a bar for runs, with the number done, time left and cost so far."""
         task = self.bars.add_task(what, total=1.0, note="", visible=False)
         spoken = -LINE_SECONDS
+        dollars_per_second = price_seconds(1.0).dollars
 
         def tell(work: Work) -> None:
             nonlocal spoken
-            cost = price_seconds(work.device_seconds).dollars
+            cost = work.device_seconds * dollars_per_second
             left = (
                 f"about {work.seconds_left / 60:.0f} min"
                 if work.seconds_left > 90

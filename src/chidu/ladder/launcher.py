@@ -21,6 +21,8 @@ from chidu.store import write_json
 TRIES = 3
 """Times that a job is started before it is given up."""
 POLL_SECONDS = 0.1
+PROGRESS_SECONDS = 1.0
+"""Time between looks at how far the jobs are."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ class LocalLauncher:
         """
         waiting = sorted((job for job in jobs if not job.done.exists()), key=lambda job: -job.weight)
         before = [job for job in jobs if job.done.exists()]
-        started, spent = time.monotonic(), 0.0
+        started, spent, looked = time.monotonic(), 0.0, 0.0
         running: dict[int, _Running] = {}
         try:
             while waiting or running:
@@ -96,6 +98,9 @@ class LocalLauncher:
                         if not worker.job.done.exists():
                             running[slot] = self._again(worker, slot)
                 now = time.monotonic()
+                if now - looked < PROGRESS_SECONDS and running:
+                    continue
+                looked = now
                 busy = spent + sum(now - worker.started for worker in running.values())
                 self.on_progress(_progress(jobs, before, waiting, running, now - started, busy, self.workers))
         finally:
