@@ -4,23 +4,20 @@ starts as fast as what it needs.
 Exit codes: 0 done; 2 the input is at fault; 3 refused; 1 chidu is at fault (see `chidu.errors`).
 """
 
-import errno
-import json
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, CycloptsError, Parameter
 from rich.console import Console
 
 from chidu import __version__
-from chidu.errors import ChiduError, InputError
-from chidu.runs import parse_number
+from chidu.errors import ChiduError, InputError, say_os_error
+from chidu.options import Columns, Duration, Json, Number, check_level, read_number, read_table, show
 
 if TYPE_CHECKING:
-    from chidu.runs import RunTable
     from chidu.terminal import Terminal
 
 app = App(
@@ -31,36 +28,6 @@ app = App(
     default_parameter=Parameter(negative=()),
     suppress_keyboard_interrupt=False,
 )
-
-UNITS = {"s": 1.0, "sec": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
-
-
-def _number(type_: Any, tokens: Sequence[Any]) -> float:
-    """Read `70e9`, `70B`, `1_000`."""
-    text = tokens[0].value
-    try:
-        return parse_number(text)
-    except ValueError:
-        raise InputError(f"--{tokens[0].keyword.lstrip('-')} {text}: not a number; write 70e9 or 70B") from None
-
-
-def _duration(type_: Any, tokens: Sequence[Any]) -> float:
-    """Read `90s`, `10min`, `2h`, or seconds."""
-    text = tokens[0].value.strip().lower()
-    digits = text.rstrip("abcdefghijklmnopqrstuvwxyz")
-    try:
-        seconds = float(digits) * UNITS[text[len(digits) :] or "s"]
-    except (ValueError, KeyError):
-        raise InputError(f"--budget {text}: not a time; write 90s, 10min or 2h") from None
-    if not 0 < seconds < float("inf"):
-        raise InputError(f"--budget {text}: a time must be positive")
-    return seconds
-
-
-Number = Annotated[float, Parameter(converter=_number)]
-Duration = Annotated[float, Parameter(converter=_duration)]
-Columns = Annotated[list[str] | None, Parameter(name="--column", help="chidu's name = the file's, e.g. params=N.")]
-Json = Annotated[bool, Parameter(name="--json", help="Print JSON on stdout and nothing else.")]
 
 
 @app.command
@@ -107,7 +74,7 @@ def run(
     from chidu.loop import LoopOptions, run_loop
     from chidu.report import summarise, to_text
 
-    _check_level(level)
+    check_level(level)
     with _terminal(json_) as watch:
         study = run_loop(
             LoopOptions(
@@ -124,7 +91,7 @@ def run(
             watch,
             confirm=confirm,
         )
-    _show(
+    show(
         json_, summarise(study), f"{to_text(study)}\n\nreport: {out / 'report.html'}   summary: {out / 'summary.json'}"
     )
 
@@ -155,7 +122,7 @@ def data(
 
     with _terminal(json_) as watch:
         made = prepare(sources, out, vocab_size=vocab_size, progress=watch.share("data"))
-    _show(json_, made.to_json(), str(made))
+    show(json_, made.to_json(), str(made))
 
 
 @app.command
@@ -189,7 +156,7 @@ def plan(
     opened = Dataset.open(data)
     with _terminal(json_) as watch:
         made = plan_stage(out, opened, budget, watch, seed=seed, workers=workers)
-    _show(json_, made.to_json(), f"{made}\nplan: {out}")
+    show(json_, made.to_json(), f"{made}\nplan: {out}")
 
 
 @app.command
@@ -225,7 +192,7 @@ def ladder(
     loaded = Plan.load(plan)
     with _terminal(json_) as watch:
         table = ladder_stage(loaded, data, out, watch, checkpoint_seconds=checkpoint_seconds)
-    _show(json_, [run.to_json() for run in table], f"{len(table)} runs in {out / 'runs.csv'}")
+    show(json_, [run.to_json() for run in table], f"{len(table)} runs in {out / 'runs.csv'}")
 
 
 @app.command
@@ -268,7 +235,7 @@ def train(
         landed = train_stage(
             data, out, watch, config=config, width=width, tokens=tokens, device=device, threads=threads, seed=seed
         )
-    _show(json_, landed.to_json(), f"{landed.status}: loss {landed.loss:.4f} nats/token in {out}")
+    show(json_, landed.to_json(), f"{landed.status}: loss {landed.loss:.4f} nats/token in {out}")
 
 
 @app.command
@@ -294,8 +261,8 @@ def fit(
     """
     from chidu.laws.fit import fit as fit_law
 
-    law = fit_law(_read(runs, column), form=form, seed=seed)
-    _show(json_, law.to_json(), str(law))
+    law = fit_law(read_table(runs, column), form=form, seed=seed)
+    show(json_, law.to_json(), str(law))
 
 
 @app.command
@@ -303,9 +270,9 @@ def forecast(
     runs: Path,
     /,
     *,
-    params: Annotated[float | None, Parameter(converter=_number)] = None,
-    tokens: Annotated[float | None, Parameter(converter=_number)] = None,
-    flops: Annotated[float | None, Parameter(converter=_number)] = None,
+    params: Annotated[float | None, Parameter(converter=read_number)] = None,
+    tokens: Annotated[float | None, Parameter(converter=read_number)] = None,
+    flops: Annotated[float | None, Parameter(converter=read_number)] = None,
     targets: Path | None = None,
     out: Path | None = None,
     level: float = 0.9,
@@ -350,26 +317,26 @@ def forecast(
     from chidu.forecast.targets import read_targets, write_forecasts
     from chidu.laws.fit import fit as fit_law
 
-    _check_level(level)
+    check_level(level)
     if targets is None and params is None and tokens is None and flops is None:
         raise InputError("nothing to forecast: give --params and --tokens, or --flops, or --targets FILE")
     if of not in ("run", "law"):
         raise InputError(f"--of {of}: it is run (where one new run will land) or law (where the curve is)")
     wanted = read_targets(targets) if targets else []
-    table = _read(runs, column)
+    table = read_table(runs, column)
     law = fit_law(table, form=form, seed=seed)
     if targets is None:
         answer = forecast_loss(law, params=params, tokens=tokens, flops=flops, level=level, of=of)  # type: ignore[arg-type]
         cost = price(answer.flops, hardware=hardware)
         notes = [*table.notes, *law.warnings]
         value = {**answer.to_json(), "cost": cost.to_json(), "notes": notes}
-        _show(json_, value, "\n".join([str(answer), f"cost: {cost}", *[f"note: {note}" for note in notes]]))
+        show(json_, value, "\n".join([str(answer), f"cost: {cost}", *[f"note: {note}" for note in notes]]))
         return
     answers = forecast_targets(law, wanted, level, of)  # type: ignore[arg-type]
     if out is not None:
         write_forecasts(out, wanted, answers)
     text = "\n".join(str(answer) for answer in answers) if out is None else f"{len(answers)} forecasts in {out}"
-    _show(json_, [answer.to_json() for answer in answers], text)
+    show(json_, [answer.to_json() for answer in answers], text)
 
 
 @app.command(name="next")
@@ -377,10 +344,10 @@ def next_(
     runs: Path,
     /,
     *,
-    params: Annotated[float | None, Parameter(converter=_number)] = None,
-    tokens: Annotated[float | None, Parameter(converter=_number)] = None,
-    flops: Annotated[float | None, Parameter(converter=_number)] = None,
-    budget_flops: Annotated[float | None, Parameter(converter=_number)] = None,
+    params: Annotated[float | None, Parameter(converter=read_number)] = None,
+    tokens: Annotated[float | None, Parameter(converter=read_number)] = None,
+    flops: Annotated[float | None, Parameter(converter=read_number)] = None,
+    budget_flops: Annotated[float | None, Parameter(converter=read_number)] = None,
     hardware: str = "h100",
     column: Columns = None,
     seed: int = 0,
@@ -408,13 +375,13 @@ def next_(
     from chidu.forecast.next_run import next_run
     from chidu.laws.fit import fit as fit_law
 
-    law = fit_law(_read(runs, column), seed=seed)
+    law = fit_law(read_table(runs, column), seed=seed)
     if (params is None) != (tokens is None):
         raise InputError("give both --params and --tokens of the target, or --flops")
     largest = max(each.flops or 0.0 for each in law.runs)
     target = (params, tokens) if params is not None and tokens is not None else flops or 10 * largest
     answer = next_run(law, target=target, budget_flops=budget_flops, hardware=hardware)
-    _show(json_, answer.to_json(), str(answer))
+    show(json_, answer.to_json(), str(answer))
 
 
 @app.command
@@ -452,7 +419,7 @@ def generate(
     from chidu.stages import generate_stage
 
     text = generate_stage(model, prompt, tokens=tokens, temperature=temperature, top_k=top_k, top_p=top_p, seed=seed)
-    _show(json_, {"prompt": prompt, "text": text}, prompt + text)
+    show(json_, {"prompt": prompt, "text": text}, prompt + text)
 
 
 @app.command
@@ -471,7 +438,7 @@ def export(model: Path, /, *, out: Path = Path("exported"), json_: Json = False)
     from chidu.stages import export_stage
 
     source = export_stage(model, out)
-    _show(json_, {"model": str(source), "out": str(out)}, f"{source} exported to {out}")
+    show(json_, {"model": str(source), "out": str(out)}, f"{source} exported to {out}")
 
 
 @app.command
@@ -504,37 +471,16 @@ def report(
     else:
         from chidu.loop import study_of_table
 
-        study = study_of_table(_read(source, column), source.name, seed)
+        study = study_of_table(read_table(source, column), source.name, seed)
     page = out or (source / "report.html" if source.is_dir() else source.with_name("report.html"))
     write_report(study, page)
-    _show(json_, summarise(study), f"{to_text(study)}\n\nreport: {page}")
-
-
-def _read(path: Path, column: list[str] | None) -> "RunTable":
-    from chidu.runs import read_runs
-
-    pairs = {}
-    for item in column or []:
-        ours, equals, theirs = item.partition("=")
-        if not equals:
-            raise InputError(f"--column {item}: write chidu's name = the file's, such as params=N")
-        pairs[ours.strip()] = theirs.strip()
-    return read_runs(path, pairs)
-
-
-def _check_level(level: float) -> None:
-    if not 0 < level < 1:
-        raise InputError(f"--level {level}: it lies between 0 and 1, such as 0.9")
+    show(json_, summarise(study), f"{to_text(study)}\n\nreport: {page}")
 
 
 def _terminal(quiet: bool) -> "Terminal":
     from chidu.terminal import Terminal
 
     return Terminal(quiet=quiet)
-
-
-def _show(as_json: bool, value: Any, text: str) -> None:
-    print(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) if as_json else text)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -559,7 +505,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     except OSError as error:
         _drop_output()
-        return _fail(2, _say_os_error(error))
+        return _fail(2, say_os_error(error))
     except Exception as error:
         return _fail(1, f"a fault of chidu itself: {type(error).__name__}: {error}; CHIDU_DEBUG=1 shows where", error)
     return 0
@@ -578,16 +524,3 @@ def _drop_output() -> None:
         sys.stdout.flush()
     except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _say_os_error(error: OSError) -> str:
-    where = error.filename or "the disk"
-    advice: dict[int | None, str] = {
-        errno.ENOSPC: "free some space, then give the same command again",
-        errno.EDQUOT: "free some space, then give the same command again",
-        errno.EFBIG: "raise the limit on the size of files",
-        errno.EACCES: "choose another --out, or change its permissions",
-        errno.EPERM: "choose another --out, or change its permissions",
-        errno.EROFS: "choose another --out",
-    }
-    return f"{where}: {(error.strerror or str(error)).lower()}; {advice.get(error.errno, 'check the path')}"

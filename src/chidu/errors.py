@@ -9,6 +9,8 @@
 Any other exception that reaches the command line is a fault of chidu itself and ends with exit code 1.
 """
 
+import errno
+
 
 class ChiduError(Exception):
     """Base of every exception that chidu raises on purpose; its message is one sentence for a person."""
@@ -34,3 +36,17 @@ class Refusal(ChiduError):
 
 class TrainingError(ChiduError):
     """A training process ended without its run: killed, out of memory, or a fault of the machine."""
+
+
+def say_os_error(error: OSError) -> str:
+    """One sentence for a failure of the file system: where, what, and what to do about it."""
+    where = error.filename or "the disk"
+    advice: dict[int | None, str] = {
+        errno.ENOSPC: "free some space, then give the same command again",
+        errno.EDQUOT: "free some space, then give the same command again",
+        errno.EFBIG: "raise the limit on the size of files",
+        errno.EACCES: "choose another --out, or change its permissions",
+        errno.EPERM: "choose another --out, or change its permissions",
+        errno.EROFS: "choose another --out",
+    }
+    return f"{where}: {(error.strerror or str(error)).lower()}; {advice.get(error.errno, 'check the path')}"

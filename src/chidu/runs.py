@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chidu.accounting import law_flops
-from chidu.errors import InputError
+from chidu.errors import CorruptError, InputError
 from chidu.store import write_text
 
 Array = NDArray[np.float64]
@@ -65,8 +65,15 @@ class Run:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> "Run":
-        """Read what `to_json` wrote."""
-        return cls(**{**value, "loss": math.nan if value["loss"] is None else value["loss"]})
+        """Read what `to_json` wrote.
+
+        Raises:
+            CorruptError: it is not a run, or of another version of chidu.
+        """
+        try:
+            return cls(**{**value, "loss": math.nan if value["loss"] is None else value["loss"]})
+        except (KeyError, TypeError) as error:
+            raise CorruptError(f"a run.json is not of this version ({error}); delete its folder and run again") from None
 
 
 @dataclass(frozen=True)

@@ -118,7 +118,7 @@ def start(lab: Path, data: Path) -> subprocess.Popen[str]:
     )
 
 
-def wait_for_change(lab: Path, pattern: str, process: subprocess.Popen[str], seconds: float = 60) -> None:
+def wait_for_change(lab: Path, pattern: str, process: subprocess.Popen[str], seconds: float = 300) -> None:
     """Wait until other files of that pattern are in the lab than now, or for the end of the process."""
     now, until = set(lab.glob(pattern)), time.monotonic() + seconds
     while set(lab.glob(pattern)) == now and process.poll() is None and time.monotonic() < until:
@@ -137,7 +137,7 @@ def test_killed_at_random_it_ends_with_the_same_table(lab: Path, undisturbed: Pa
             kill(process.pid, signal.SIGKILL)
         process.communicate()
     last = start(lab, dataset.folder)
-    _, words = last.communicate(timeout=120)
+    _, words = last.communicate(timeout=600)
     assert (last.returncode, words) == (0, "")
     for group in groups:  # an orphan may still be on its way out
         with contextlib.suppress(ProcessLookupError):

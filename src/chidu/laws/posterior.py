@@ -150,7 +150,8 @@ def _balance_point(centre_K: Array) -> Array:
 def _modes(form: Form, rows: Rows, compute: Array, measured: float | None, freedom: int) -> tuple[Modes, Settings]:
     """The most probable law of each setting: nodes of the floor x discrepancies x noises, flattened in that order."""
     means, sds = _node_priors(form, rows, compute)
-    nodes, taus, sigmas = len(means), priors.DISCREPANCY_GRID, priors.NOISE_GRID[::-1]
+    taus = priors.DISCREPANCY_GRID * floor_prior_of(compute).discrepancy
+    nodes, sigmas = len(means), priors.NOISE_GRID[::-1]
     node, tau, sigma = (
         grid.ravel() for grid in np.meshgrid(np.arange(nodes), np.arange(len(taus)), sigmas, indexing="ij")
     )

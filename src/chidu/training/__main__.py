@@ -14,7 +14,7 @@ from pathlib import Path
 
 from chidu.config import TrainConfig
 from chidu.data.dataset import Dataset
-from chidu.errors import ChiduError
+from chidu.errors import ChiduError, InputError, say_os_error
 from chidu.store import read_json, write_json
 from chidu.training.speed import measure_seconds_per_token
 from chidu.training.train import Machine, train
@@ -38,9 +38,8 @@ def main() -> int:
         print(error, file=sys.stderr)
         return error.exit_code
     except OSError as error:
-        where, why = error.filename or Path(sys.argv[1]).parent, error.strerror or error
-        print(f"{where}: {why}; free some space or mend the permissions there, then rerun", file=sys.stderr)
-        return 2
+        print(say_os_error(error), file=sys.stderr)
+        return InputError.exit_code
     return 0
 
 

@@ -1,0 +1,63 @@
+"""How words on the command line become values: numbers and times as people write them, tables, JSON or text out."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from chidu.errors import InputError
+from chidu.runs import RunTable, parse_number, read_runs
+
+UNITS = {"s": 1.0, "sec": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+def read_number(type_: Any, tokens: Sequence[Any]) -> float:
+    """Read `70e9`, `70B`, `1_000`."""
+    text = tokens[0].value
+    try:
+        return parse_number(text)
+    except ValueError:
+        raise InputError(f"--{tokens[0].keyword.lstrip('-')} {text}: not a number; write 70e9 or 70B") from None
+
+
+def read_duration(type_: Any, tokens: Sequence[Any]) -> float:
+    """Read `90s`, `10min`, `2h`, or seconds."""
+    text = tokens[0].value.strip().lower()
+    digits = text.rstrip("abcdefghijklmnopqrstuvwxyz")
+    try:
+        seconds = float(digits) * UNITS[text[len(digits) :] or "s"]
+    except (ValueError, KeyError):
+        raise InputError(f"--budget {text}: not a time; write 90s, 10min or 2h") from None
+    if not 0 < seconds < float("inf"):
+        raise InputError(f"--budget {text}: a time must be positive")
+    return seconds
+
+
+Number = Annotated[float, Parameter(converter=read_number)]
+Duration = Annotated[float, Parameter(converter=read_duration)]
+Columns = Annotated[list[str] | None, Parameter(name="--column", help="chidu's name = the file's, e.g. params=N.")]
+Json = Annotated[bool, Parameter(name="--json", help="Print JSON on stdout and nothing else.")]
+
+
+def read_table(path: Path, column: list[str] | None) -> RunTable:
+    """Read a CSV of runs, its columns renamed by `ours=theirs`."""
+    pairs = {}
+    for item in column or []:
+        ours, equals, theirs = item.partition("=")
+        if not equals:
+            raise InputError(f"--column {item}: write chidu's name = the file's, such as params=N")
+        pairs[ours.strip()] = theirs.strip()
+    return read_runs(path, pairs)
+
+
+def check_level(level: float) -> None:
+    """Refuse a probability outside (0, 1) before any work is done."""
+    if not 0 < level < 1:
+        raise InputError(f"--level {level}: it lies between 0 and 1, such as 0.9")
+
+
+def show(as_json: bool, value: Any, text: str) -> None:
+    """Print a result on stdout: JSON and nothing else, or text."""
+    print(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) if as_json else text)
