@@ -11,7 +11,7 @@ PYTHON      ?= python3
 VENV        ?= .venv
 # More options of pip, such as --extra-index-url https://download.pytorch.org/whl/cpu for torch without CUDA.
 PIP_EXTRA   ?=
-DEMO_BUDGET ?= 4min
+DEMO_BUDGET ?= 6min
 SEED        ?= 0
 LAB         ?= lab-demo
 

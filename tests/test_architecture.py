@@ -121,7 +121,7 @@ def test_the_package_itself_loads_nothing() -> None:
 def test_the_command_line_loads_no_room_before_it_is_asked() -> None:
     names = loaded("import chidu.cli")
     rooms = {name.split(".")[1] for name in names if name.startswith("chidu.")}
-    assert rooms <= {"cli", "errors", "runs", "store", "accounting", "config"}
+    assert rooms <= {"cli", "options", "errors", "runs", "store", "accounting", "config"}
     assert not names & {"scipy", "torch", "plotly", "yaml"}
 
 

@@ -73,7 +73,7 @@ class Run:
         try:
             return cls(**{**value, "loss": math.nan if value["loss"] is None else value["loss"]})
         except (KeyError, TypeError) as error:
-            raise CorruptError(f"a run.json is not of this version ({error}); delete its folder and run again") from None
+            raise CorruptError(f"a run.json is of another version ({error}); delete its folder and run again") from None
 
 
 @dataclass(frozen=True)

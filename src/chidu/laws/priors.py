@@ -57,7 +57,7 @@ def floor_prior(log10_flops: float) -> Floor:
 
     From 1e16 FLOPs, what published ladders showed: larger runs have come nearer to the floor. Below 1e14 there are no
     such ladders but a laptop's, where any fraction from 0.2 to 0.9 fits: wide there, and the table's own evidence
-    has half a say. The centre is where 0.6 to 0.7 bits a byte, what large models reach on text, would be on runs at 1.9.
+    has half a say. The centre is what 0.6 to 0.7 bits a byte, which large models reach on text, are of runs at 1.9.
     Such small runs have not settled into their power law yet (docs/LOG.md: forecasts missed by up to 4 % at ten times
     the compute), so there the discrepancy is larger too. Between the two regimes everything passes smoothly.
     """
