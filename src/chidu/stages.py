@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Protocol
 
 from chidu.config import TrainConfig
-from chidu.data.dataset import Dataset
+from chidu.data.dataset import MIN_WINDOWS, Dataset
+from chidu.data.loader import count_windows
 from chidu.data.tokenizer import Tokenizer
 from chidu.errors import InputError, Refusal
 from chidu.ladder.climb import check_data, climb, load_run, training_job
@@ -62,15 +63,13 @@ def plan_stage(
     recipe = recipe_for(device)
     side_by_side = workers or count_workers(device)
     speed = measure_speed(recipe, data.vocab_size, device, side_by_side, watch.share("speed"))
-    windows = sum(len(data.windows(split, recipe.context)) for split in ("passages", "unseen") if _has(data, split))
+    windows = len(data.windows("passages", recipe.context))
+    if count_windows(len(data.unseen), recipe.context) >= MIN_WINDOWS:
+        windows += len(data.windows("unseen", recipe.context))
     corpus = Corpus(data.id, data.vocab_size, data.train_tokens, windows * recipe.context)
     plan = design(budget_seconds, corpus, speed, recipe=recipe, seed=seed)
     plan.save(path)
     return plan
-
-
-def _has(data: Dataset, split: str) -> bool:
-    return len(data.unseen if split == "unseen" else data.passages) > 0
 
 
 def gate_stage(plan: Plan, lab: Path, watch: Watch) -> GateReport | None:
@@ -138,6 +137,8 @@ def train_stage(
             near = sorted(recipe.widths(), key=lambda known: abs(known - width))[:3]
             raise InputError(f"--width {width}: the recipe has widths such as {', '.join(map(str, sorted(near)))}")
         wanted = recipe.config(width, tokens, opened.vocab_size, opened.id, seed)
+    if (out / "config.json").exists() and TrainConfig.from_json(read_json(out / "config.json")) != wanted:
+        raise InputError(f"{out} belongs to another run; choose another --out or delete it")
     launcher = LocalLauncher(1, device, threads, watch.work("training"))
     job = training_job(Rung(wanted, 1.0), data, out.parent)
     spec = {**job.spec, "out": str(out)}
