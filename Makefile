@@ -9,7 +9,7 @@
 
 PYTHON      ?= python3
 VENV        ?= .venv
-# More options of pip, such as --extra-index-url https://download.pytorch.org/whl/cpu for torch without CUDA.
+# More options of pip, such as an --extra-index-url with torch's builds without CUDA.
 PIP_EXTRA   ?=
 DEMO_BUDGET ?= 6min
 SEED        ?= 0
