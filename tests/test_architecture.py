@@ -14,7 +14,7 @@ HOUSE = ROOT / "src" / "chidu"
 FILES = sorted(HOUSE.rglob("*.py"))
 TORCH = {"model", "training"}
 LONGEST = 500
-LONGER = {"cli.py": 600}
+LONGER = {"cli.py": 520}
 """The verbs with their help are one list."""
 
 

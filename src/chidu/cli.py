@@ -4,21 +4,29 @@ starts as fast as what it needs.
 Exit codes: 0 done; 2 the input is at fault; 3 refused; 1 chidu is at fault (see `chidu.errors`).
 """
 
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from cyclopts import App, CycloptsError, Parameter
 from rich.console import Console
 
 from chidu import __version__
 from chidu.errors import ChiduError, InputError, say_os_error
-from chidu.options import Columns, Duration, Json, Number, check_level, read_number, read_table, show
-
-if TYPE_CHECKING:
-    from chidu.terminal import Terminal
+from chidu.options import (
+    Columns,
+    Duration,
+    Json,
+    Number,
+    check_level,
+    drop_output,
+    fail,
+    open_terminal,
+    read_number,
+    read_table,
+    show,
+)
 
 app = App(
     name="chidu",
@@ -75,7 +83,7 @@ def run(
     from chidu.report import summarise, to_text
 
     check_level(level)
-    with _terminal(json_) as watch:
+    with open_terminal(json_) as watch:
         study = run_loop(
             LoopOptions(
                 sources=sources,
@@ -120,7 +128,7 @@ def data(
     """
     from chidu.data.prepare import prepare
 
-    with _terminal(json_) as watch:
+    with open_terminal(json_) as watch:
         made = prepare(sources, out, vocab_size=vocab_size, progress=watch.share("data"))
     show(json_, made.to_json(), str(made))
 
@@ -154,7 +162,7 @@ def plan(
     from chidu.stages import plan_stage
 
     opened = Dataset.open(data)
-    with _terminal(json_) as watch:
+    with open_terminal(json_) as watch:
         made = plan_stage(out, opened, budget, watch, seed=seed, workers=workers)
     show(json_, made.to_json(), f"{made}\nplan: {out}")
 
@@ -190,7 +198,7 @@ def ladder(
     from chidu.stages import ladder_stage
 
     loaded = Plan.load(plan)
-    with _terminal(json_) as watch:
+    with open_terminal(json_) as watch:
         table = ladder_stage(loaded, data, out, watch, checkpoint_seconds=checkpoint_seconds)
     show(json_, [run.to_json() for run in table], f"{len(table)} runs in {out / 'runs.csv'}")
 
@@ -231,7 +239,7 @@ def train(
     """
     from chidu.stages import train_stage
 
-    with _terminal(json_) as watch:
+    with open_terminal(json_) as watch:
         landed = train_stage(
             data, out, watch, config=config, width=width, tokens=tokens, device=device, threads=threads, seed=seed
         )
@@ -477,12 +485,6 @@ def report(
     show(json_, summarise(study), f"{to_text(study)}\n\nreport: {page}")
 
 
-def _terminal(quiet: bool) -> "Terminal":
-    from chidu.terminal import Terminal
-
-    return Terminal(quiet=quiet)
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code; no traceback reaches a user unless CHIDU_DEBUG is set."""
     try:
@@ -495,32 +497,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         sys.stdout.flush()
     except CycloptsError as error:
-        return _fail(2, str(error).strip().replace("\n", " "))
+        return fail(2, str(error).strip().replace("\n", " "))
     except ChiduError as error:
-        return _fail(error.exit_code, str(error))
+        return fail(error.exit_code, str(error))
     except KeyboardInterrupt:
-        return _fail(130, "stopped; the same command goes on where it was")
+        return fail(130, "stopped; the same command goes on where it was")
     except BrokenPipeError:
-        _drop_output()
+        drop_output()
         return 0
     except OSError as error:
-        _drop_output()
-        return _fail(2, say_os_error(error))
+        drop_output()
+        return fail(2, say_os_error(error))
     except Exception as error:
-        return _fail(1, f"a fault of chidu itself: {type(error).__name__}: {error}; CHIDU_DEBUG=1 shows where", error)
+        return fail(1, f"a fault of chidu itself: {type(error).__name__}: {error}; CHIDU_DEBUG=1 shows where", error)
     return 0
-
-
-def _fail(code: int, message: str, error: Exception | None = None) -> int:
-    print(f"chidu: {message}", file=sys.stderr)
-    if error is not None and os.environ.get("CHIDU_DEBUG"):
-        raise error
-    return code
-
-
-def _drop_output() -> None:
-    """What stdout does not take now, the interpreter must not try to write once more at its end."""
-    try:
-        sys.stdout.flush()
-    except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

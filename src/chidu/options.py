@@ -1,14 +1,19 @@
 """How words on the command line become values: numbers and times as people write them, tables, JSON or text out."""
 
 import json
+import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
 from chidu.errors import InputError
 from chidu.runs import RunTable, parse_number, read_runs
+
+if TYPE_CHECKING:
+    from chidu.terminal import Terminal
 
 UNITS = {"s": 1.0, "sec": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 
@@ -61,3 +66,26 @@ def check_level(level: float) -> None:
 def show(as_json: bool, value: Any, text: str) -> None:
     """Print a result on stdout: JSON and nothing else, or text."""
     print(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) if as_json else text)
+
+
+def open_terminal(quiet: bool) -> "Terminal":
+    """What shows progress on stderr, loaded only where there is some."""
+    from chidu.terminal import Terminal
+
+    return Terminal(quiet=quiet)
+
+
+def fail(code: int, message: str, error: Exception | None = None) -> int:
+    """Print one sentence on stderr and return the exit code; with CHIDU_DEBUG a fault of chidu is raised instead."""
+    print(f"chidu: {message}", file=sys.stderr)
+    if error is not None and os.environ.get("CHIDU_DEBUG"):
+        raise error
+    return code
+
+
+def drop_output() -> None:
+    """What stdout does not take now, the interpreter must not try to write once more at its end."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
