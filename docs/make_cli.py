@@ -8,10 +8,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from chidu.cli import app
+from chidu.cli import VERBS, app
 
 OUT = Path(__file__).with_name("cli.md")
-VERBS = ("run", "data", "plan", "ladder", "train", "fit", "forecast", "next", "generate", "export", "report")
 HEAD = """\
 # The command line
 

@@ -1,0 +1,75 @@
+"""`chidu run`."""
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from chidu.cli.app import app
+from chidu.cli.options import Duration, Json, check_level, open_terminal, show
+
+
+@app.command
+def run(
+    sources: Annotated[list[str], Parameter(help="Files or folders of text, or `builtin`.")],
+    /,
+    *,
+    out: Path = Path("lab"),
+    budget: Duration = 600.0,
+    target: str = "10x",
+    confirm: bool = False,
+    vocab_size: int = 1024,
+    level: float = 0.9,
+    hardware: str = "",
+    workers: int = 0,
+    seed: int = 0,
+    json_: Json = False,
+) -> None:
+    """Do the whole loop: data, plan, gates, ladder, law, forecast, next run, report.
+
+    Example: `chidu run my_texts/ --budget 10min --target 10x --out lab`
+
+    Called again on the same folder it goes on where it was.
+
+    Parameters
+    ----------
+    out
+        The lab folder.
+    budget
+        Wall-clock time of the ladder on this machine: 90s, 10min, 2h.
+    target
+        What to forecast: a multiple of the largest rung's compute, or FLOPs.
+    confirm
+        Train the target too, and score the locked forecast.
+    vocab_size
+        Tokens of the byte-level BPE; 257 for plain bytes.
+    level
+        Probability that the interval is to hold.
+    hardware
+        Price the target on this device too (see `hardware.yaml`).
+    workers
+        Runs side by side; one a core or GPU by default.
+    """
+    from chidu.loop import LoopOptions, run_loop
+    from chidu.report import summarise, to_text
+
+    check_level(level)
+    with open_terminal(json_) as watch:
+        study = run_loop(
+            LoopOptions(
+                sources=sources,
+                budget_seconds=budget,
+                target=target,
+                vocab_size=vocab_size,
+                level=level,
+                seed=seed,
+                workers=workers,
+                hardware=hardware,
+            ),
+            out,
+            watch,
+            confirm=confirm,
+        )
+    show(
+        json_, summarise(study), f"{to_text(study)}\n\nreport: {out / 'report.html'}   summary: {out / 'summary.json'}"
+    )
