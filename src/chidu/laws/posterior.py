@@ -120,6 +120,9 @@ def infer(x_IK: Array, y_I: Array, *, measured: float | None, freedom: int, draw
         draws: how many.
         seed: of the draws.
     """
+    # The features stand on rows that are picked one by one: sorted, the table's own order decides nothing.
+    order = np.lexsort((y_I, *x_IK.T))
+    x_IK, y_I = x_IK[order], y_I[order]
     u = coordinates(x_IK)
     compute, features = u[:, 0], make_features(u)
     top, centre = float(compute.max()), x_IK.mean(0)
