@@ -12,9 +12,7 @@ from chidu.runs import Run, RunTable
 def two_data_sets(table: RunTable, by: float = 0.1, column: str = "group") -> RunTable:
     """Every other run is of data whose loss lies higher; the last run, one of the largest, is of group a."""
     return RunTable(
-        tuple(
-            replace(run, **{column: "ab"[i % 2]}, loss=run.loss * (1 + by * (i % 2))) for i, run in enumerate(table)
-        )
+        tuple(replace(run, **{column: "ab"[i % 2]}, loss=run.loss * (1 + by * (i % 2))) for i, run in enumerate(table))
     )
 
 

@@ -1,6 +1,7 @@
 """What must hold of any table, tried on several."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -56,7 +57,7 @@ def test_intervals_are_nested_in_their_level(make_table):
     made = fit(make_table(noise=0.004), draws=1000)
     levels = (0.5, 0.8, 0.9, 0.95, 0.99)
     intervals = [forecast_loss(made, **SIZE, level=level).interval for level in levels]
-    for inner, outer in zip(intervals, intervals[1:], strict=False):
+    for inner, outer in pairwise(intervals):
         assert outer.lower < inner.lower < inner.upper < outer.upper
 
 

@@ -66,9 +66,11 @@ def keep_group(table: RunTable, name: str) -> RunTable:
     for column in LABELS:
         if any(getattr(run, column) == name for run in table):
             others = [i for i, run in enumerate(table.runs) if getattr(run, column) != name]
-            return table.without({i: f"not of the {column} {name} that was asked for" for i in others})
+            return table.without(dict.fromkeys(others, f"not of the {column} {name} that was asked for"))
     known = sorted({str(getattr(run, column)) for run in table for column in LABELS if getattr(run, column)})
-    raise InputError(f"no run is of the group {name!r}; " + (f"there are {', '.join(known)}" if known else "none is named"))
+    raise InputError(
+        f"no run is of the group {name!r}; " + (f"there are {', '.join(known)}" if known else "none is named")
+    )
 
 
 def describe_groups(table: RunTable, residuals: Array) -> str:

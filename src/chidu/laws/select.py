@@ -1,8 +1,8 @@
 """Which rows of a dirty table are fitted: every row left out is listed with a reason in words.
 
 A table may hold copied rows, whole learning-rate sweeps, diverged runs, runs that went round their data many times, and
-undertrained corners. All but the last are set aside. Undertrained rows stay in the reference fit, as in the published ones, but no
-forecast is drawn from them (`forecast_rows`).
+undertrained corners. All but the last are set aside. Undertrained rows stay in the reference fit, as in the published
+ones, but no forecast is drawn from them (`forecast_rows`).
 """
 
 from collections import defaultdict
