@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from chidu.errors import Refusal
 from chidu.forecast.allocation import Allocation
-from chidu.forecast.isoflop import budgets
 from chidu.forecast.loss import Forecast, forecast_targets
 from chidu.forecast.targets import Target
 from chidu.ladder.gates import GateReport
@@ -24,6 +23,8 @@ from chidu.stats import Array
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
+SAME_BUDGET = 1.2
+"""Runs whose compute lies within this factor were given the same amount of it."""
 LEAST_SIZES = 3
 """Sizes that an amount of compute needs to be drawn as an isoFLOP curve."""
 MOST_CURVES = 8
@@ -99,6 +100,16 @@ def describe_run(run: Run) -> str:
     lines += [f"{name} {value:,.4g}" for name in ("params", "tokens") if (value := getattr(run, name)) is not None]
     error = f" ± {run.loss_se:.2g}" if run.loss_se is not None else ""
     return "<br>".join([*lines, f"loss {run.loss:.4f}{error}"])
+
+
+def budgets(flops: Array) -> list[NDArray[np.intp]]:
+    """Group runs by their compute, [n] -> positions of each group's runs, least compute first."""
+    order = np.argsort(flops, kind="stable")
+    starts = [0]
+    for i in range(1, len(order)):
+        if flops[order[i]] > SAME_BUDGET * flops[order[starts[-1]]]:
+            starts.append(i)
+    return np.split(order, starts[1:])
 
 
 def run_points(fit: Fit, value: Array) -> RunPoints:

@@ -216,8 +216,8 @@ def reference_optimum(
 ) -> tuple[float, float] | None:
     """Exponent a and optimal params of the reference law, or of other parameters of its form; None without an optimum.
 
-    N = G (C / 6)^a, a = beta / (alpha + beta), G = (alpha A / (beta B))^(1 / (alpha + beta)) (2203.15556, eq. 4). In the
-    coupled form both terms stand inside one power k, so that (A / B)^(1 / k) and exponents over k take their places.
+    N = G (C / 6)^a, a = beta / (alpha + beta), G = (alpha A / (beta B))^(1 / (alpha + beta)) (2203.15556, eq. 4). In
+    the coupled form both terms stand inside one power k: (A / B)^(1 / k) and exponents over k take their places.
     """
     p = fit.parameters if parameters is None else parameters
     if fit.form not in ("chinchilla", "tied", "coupled"):

@@ -16,7 +16,7 @@ import numpy as np
 from chidu.accounting import law_flops
 from chidu.errors import Refusal
 from chidu.forecast.allocation import check_split, optima, reference_optimum
-from chidu.forecast.isoflop import Minimum, budgets, find_minima
+from chidu.forecast.isoflop import Index, Minimum, budgets, find_minima
 from chidu.laws.design import make_arrays
 from chidu.laws.fit import Fit
 from chidu.laws.forms import FORMS
@@ -201,11 +201,19 @@ def _bootstrap_line(points: Points, flops: float, seed: int) -> tuple[Array, Arr
     return _lines(np.where(there, points.draws, 0.0)[enough], weights[enough], points.flops, flops)
 
 
-def _check_amounts(flops: list[float], what: str, without: str = "") -> None:
+def _check_amounts(flops: list[float], what: str, others: int = 0, why: str = "") -> None:
+    """Refuse too few amounts of compute, too short a span of them, or too many others whose best size is cut off."""
+    if others > len(flops) >= LEAST_AMOUNTS:
+        raise Refusal(
+            f"only {len(flops)} of {len(flops) + others} amounts of compute have {what}: the best size is cut off "
+            f"at the others{why}, and those left would be a choice of their own"
+        )
     if len(flops) < LEAST_AMOUNTS:
-        raise Refusal(f"it needs {LEAST_AMOUNTS} amounts of compute with {what}, and these runs have {len(flops)}{without}")
+        raise Refusal(f"it needs {LEAST_AMOUNTS} amounts of compute with {what}, and these runs have {len(flops)}{why}")
     if max(flops) < LEAST_LEVER * min(flops):
-        raise Refusal(f"the amounts of compute with {what} span a factor of {max(flops) / min(flops):.2g}; span 3 or more")
+        raise Refusal(
+            f"the amounts of compute with {what} span a factor of {max(flops) / min(flops):.2g}; span 3 or more"
+        )
 
 
 def _sizes(fit: Fit) -> tuple[Array, Array]:
@@ -218,14 +226,16 @@ def _parabolas(fit: Fit, log_loss: Array) -> Points:
     """Approach 2 (section 3.2): the minimum of a parabola at each amount of compute."""
     params, flops = _sizes(fit)
     minima, without = find_minima(params, flops, log_loss, BOOTSTRAPS, fit.seed)
-    left = f" ({'; '.join(without)})" if without else ""
-    _check_amounts([m.flops for m in minima], "four sizes or more around a minimum", left)
-    return _points_of(minima, left)
+    why = f" ({without[0]}{', and others' if len(without) > 1 else ''})" if without else ""
+    _check_amounts([m.flops for m in minima], "four sizes or more around a minimum", len(without), why)
+    return _points_of(minima, "; ".join(without))
 
 
 def _points_of(minima: list[Minimum], left: str) -> Points:
     draws = np.stack([m.draws for m in minima], axis=1)
-    words = f"{len(minima)} isoFLOP groups of {sum(m.runs for m in minima)} runs near their minima{left}"
+    words = f"{len(minima)} isoFLOP groups of {sum(m.runs for m in minima)} runs near their minima" + (
+        f"; {left}" if left else ""
+    )
     weights = 1 / (draws.var(0) + PLACE_SD**2)
     return Points(np.array([m.flops for m in minima]), np.array([m.log_params for m in minima]), draws, weights, words)
 
@@ -248,7 +258,9 @@ def _run_envelope(fit: Fit, log_loss: Array) -> Points:
     mean = np.array([float(np.exp(np.log(flops[group]).mean())) for group in groups])
     best = np.array([_best_size(params, log_loss, group, group) for group in groups])
     kept = [g for g in range(len(groups)) if np.isfinite(best[g])]
-    _check_amounts([float(mean[g]) for g in kept], "three sizes or more, an inner one the best")
+    _check_amounts(
+        [float(mean[g]) for g in kept], "three sizes or more, an inner one the best", len(groups) - len(kept)
+    )
     rng = np.random.default_rng(fit.seed)
     draws = np.empty((BOOTSTRAPS, len(kept)))
     for j, g in enumerate(kept):
@@ -258,14 +270,14 @@ def _run_envelope(fit: Fit, log_loss: Array) -> Points:
     return Points(mean[kept], best[kept], draws, np.ones(len(kept)), words)
 
 
-def _best_size(params: Array, log_loss: Array, group: Array, rows: Array) -> float:
+def _best_size(params: Array, log_loss: Array, group: Index, rows: Index) -> float:
     """Log params of the best of some rows of a group; NaN where it is the group's smallest or largest size."""
     size = params[rows[log_loss[rows].argmin()]]
     inner = params[group].min() < size < params[group].max()
     return float(np.log(size)) if inner else float("nan")
 
 
-def _curve_envelope(fit: Fit, log_loss: Array, curves: list[Array]) -> Points:
+def _curve_envelope(fit: Fit, log_loss: Array, curves: list[Index]) -> Points:
     """The training curve that is lowest at each compute where several run, and not the smallest or largest of them."""
     params, flops = _sizes(fit)
     order = [curve[np.argsort(flops[curve], kind="stable")] for curve in curves]

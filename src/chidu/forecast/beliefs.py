@@ -1,10 +1,10 @@
 """What the drawn laws believe about several losses jointly, and what observing one of them would teach.
 
-The draws of a posterior are joint draws of the log loss at any points. Within a node of the floor's prior they are taken
-as Gaussian, so that observing a run updates every other point as in linear regression (MacKay 1992; the sequential
-form is Kalman's). *Between* the nodes no weight moves, because the forecast's posterior cuts the evidence about the
-floor off (Plummer 2015). But each node's law is pinned to what was seen, so that their forecasts draw together where
-the new run lies nearer to the target than the old ones: that is most of what a larger run is good for.
+The draws of a posterior are joint draws of the log loss at any points. Within a node of the floor's prior they are
+taken as Gaussian, so that observing a run updates every other point as in linear regression (MacKay 1992; one run
+after another, Kalman 1960). *Between* the nodes no weight moves, because the forecast's posterior cuts the evidence
+about the floor off (Plummer 2015). But each node's law is pinned to what was seen, so that their forecasts draw
+together where the new run lies nearer to the target than the old ones: that is most of what a larger run is good for.
 Suffixes: S draws, P points, J nodes.
 """
 

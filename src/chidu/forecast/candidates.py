@@ -1,12 +1,13 @@
 """Runs that could be trained next: which they are, what each is expected to teach about a target, and at what price.
 
-The figure that counts is the expected interval of the target's loss, after a candidate, from `beliefs.py`; one run's own
-noise always stays in it. Of the candidates that reach half of the greatest gain, those with most gain per FLOP come
+The figure that counts is the expected interval of the target's loss, after a candidate, from `beliefs.py`; one run's
+own noise always stays in it. Of the candidates that reach half of the greatest gain, those with most gain per FLOP come
 first: gain per FLOP alone would propose runs that are too small to teach anything.
 """
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,8 +15,9 @@ import numpy as np
 from chidu.accounting import law_flops
 from chidu.errors import InputError, Refusal
 from chidu.forecast.beliefs import Beliefs, believe
-from chidu.forecast.cost import price
+from chidu.forecast.cost import price, say_dollars
 from chidu.forecast.loss import Forecast, forecast_loss
+from chidu.forecast.targets import read_targets
 from chidu.laws import priors
 from chidu.laws.fit import Fit
 from chidu.laws.laplace import Index
@@ -60,7 +62,7 @@ class Candidate:
 
     def __str__(self) -> str:
         """One line."""
-        gain = f"interval {self.interval_after}, {self.narrowing:.1%} narrower, ${self.dollars:,.4g}"
+        gain = f"interval {self.interval_after}, {self.narrowing:.1%} narrower, {say_dollars(self.dollars)}"
         return f"{size(self.params, self.tokens)} ({self.flops:.3g} FLOPs): {gain}"
 
     def to_json(self) -> dict[str, Any]:
@@ -100,7 +102,7 @@ class Choice:
         """A candidate with the interval whose log width is a part of today's."""
         after = shrink(self.before, part)
         point = self.points[index]
-        params, tokens = (float(point[0]), float(point[1])) if len(point) == 2 else (None, None)
+        params, tokens = (float(point[0]), float(point[1])) if len(point) > 1 else (None, None)
         width = self.before.interval.upper - self.before.interval.lower
         return Candidate(
             params=params,
@@ -150,7 +152,9 @@ def choose(
     flops = point_flops(points)
     within = flops <= budget * (1 + 1e-9)
     if not within.any():
-        raise InputError(f"no candidate is within the budget of {budget:.3g} FLOPs; the smallest takes {flops.min():.3g}")
+        raise InputError(
+            f"no candidate is within the budget of {budget:.3g} FLOPs; the smallest takes {flops.min():.3g}"
+        )
     points, flops = points[within], flops[within]
     aim = fit.target(before.params, before.tokens, before.flops)
     beliefs = believe(fit, np.concatenate([aim, points]))
@@ -168,6 +172,21 @@ def forecast_target(fit: Fit, target: Point) -> Forecast:
 def run_noise(fit: Fit) -> float:
     """Variance of the log loss of one run near the top, another machine's share in it."""
     return float((fit.posterior.sigma**2).mean()) + priors.RUN_FLOOR**2
+
+
+def read_plan(path: str | Path) -> list[Point]:
+    """Read a CSV of runs that might be trained: params and tokens, or flops, of each.
+
+    Raises:
+        InputError: as `read_targets`.
+    """
+    found: list[Point] = []
+    for run in read_targets(path):
+        if run.params is not None and run.tokens is not None:
+            found.append((run.params, run.tokens))
+        elif run.flops is not None:
+            found.append(run.flops)
+    return found
 
 
 def read_points(fit: Fit, points: Sequence[Point]) -> Array:
@@ -190,7 +209,7 @@ def read_points(fit: Fit, points: Sequence[Point]) -> Array:
 
 def point_flops(points_CK: Array) -> Array:
     """Compute of runs as the law reads them, [C]."""
-    return law_flops(1.0, 1.0) * points_CK.prod(1) if points_CK.shape[1] == 2 else points_CK[:, 0]
+    return law_flops(1.0, 1.0) * points_CK[:, :2].prod(1) if points_CK.shape[1] > 1 else points_CK[:, 0]
 
 
 def _grid(fit: Fit, budget: float) -> Array:

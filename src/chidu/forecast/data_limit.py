@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from chidu.errors import InputError
-from chidu.forecast.allocation import LOG10_RATIO, compute_optimal, optima, survey, warn_split
+from chidu.forecast.allocation import LOG10_RATIO, Line, check_split, isoflop, optima, survey, warn_split
 from chidu.laws.fit import Fit
 from chidu.stats import Array, Interval, quantile_interval
 
@@ -128,43 +128,48 @@ def data_limited(
     for name, value in (("unique_tokens", unique_tokens), ("r_D", repeat_tokens), ("r_N", repeat_params)):
         if not (np.isfinite(value) and value > 0):
             raise InputError(f"{name} must be a positive number, not {value}")
-    free = compute_optimal(fit, flops=flops, level=level)
-    made = {
-        "flops": free.flops,
-        "unique_tokens": float(unique_tokens),
-        "unlimited": (free.params, free.tokens, free.loss),
-        "repeat_tokens": float(repeat_tokens),
-        "repeat_params": float(repeat_params),
-    }
-    if unique_tokens >= free.tokens:
-        found = {name: getattr(free, name) for name in ("params", "tokens", "loss", "near", "warnings")}
-        return LimitedAllocation(
-            **made, **found, loss_interval=free.loss_interval, params_interval=free.params_interval
-        )
-    params = np.sqrt(flops / (6 * 10**LOG10_RATIO))[::-1]
-    tokens = flops / (6 * params)
-    fresh = np.minimum(tokens, unique_tokens)
-    fed = _fed_params(fit, fresh)
-    worth = effective_params(params, fed, repeat_params), effective_tokens(tokens, fresh, repeat_tokens)
-    line = survey(fit, params, np.stack(worth, axis=1))
+    check_split(fit, flops)
+    line = isoflop(fit, flops)
     best = optima(fit, flops, line)
+    unlimited = (float(np.exp(best.best)), float(flops / (6 * np.exp(best.best))), float(np.exp(best.lowest)))
+    if unique_tokens < unlimited[1]:
+        line = _limited_line(fit, flops, unique_tokens, repeat_tokens, repeat_params)
+        best = optima(fit, flops, line)
     size, lowest = float(np.exp(best.best)), float(np.exp(best.lowest))
-    seen = warn_split(fit, flops / (6 * size**2), best.at_edge)
+    tokens = float(flops / (6 * size))
     return LimitedAllocation(
-        **made,
+        flops=float(flops),
+        unique_tokens=float(unique_tokens),
         params=size,
-        tokens=float(flops / (6 * size)),
+        tokens=tokens,
         loss=lowest,
         loss_interval=quantile_interval(np.exp(best.log_losses), level),
         params_interval=quantile_interval(np.exp(best.log_params), level),
         near=line.near(lowest),
-        warnings=(*_warn_passes(flops / (6 * size) / unique_tokens), *seen),
+        unlimited=unlimited,
+        repeat_tokens=float(repeat_tokens),
+        repeat_params=float(repeat_params),
+        warnings=(*_warn_passes(tokens / unique_tokens), *warn_split(fit, tokens / size, best.at_edge)),
     )
+
+
+def _limited_line(fit: Fit, flops: float, unique_tokens: float, repeat_tokens: float, repeat_params: float) -> Line:
+    """The laws along the splits of a budget, each read at what its params and tokens are worth."""
+    params = np.sqrt(flops / (6 * 10**LOG10_RATIO))[::-1]
+    tokens = flops / (6 * params)
+    fresh = np.minimum(tokens, unique_tokens)
+    worth = (
+        effective_params(params, _fed_params(fit, fresh), repeat_params),
+        effective_tokens(tokens, fresh, repeat_tokens),
+    )
+    return survey(fit, params, np.stack(worth, axis=1))
 
 
 def _warn_passes(passes: float) -> tuple[str, ...]:
     if passes > TOO_MANY:
-        return (f"{passes:.0f} passes: beyond {TOO_MANY:.0f} hardly anything is gained, and the constants are untested",)
+        return (
+            f"{passes:.0f} passes: beyond {TOO_MANY:.0f} hardly anything is gained, and the constants are untested",
+        )
     if passes > MANY:
         return (f"{passes:.1f} passes: beyond {MANY:.0f} a repeated token is worth clearly less than a fresh one",)
     return ()

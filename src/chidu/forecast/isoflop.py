@@ -79,7 +79,7 @@ def _near(log_params: Array, log_loss: Array) -> NDArray[np.bool_]:
 
 
 def _common_slope(log_params: Array, log_flops: Array, log_loss: Array, groups: list[Index]) -> float:
-    """d log loss / d log compute within groups, from one least-squares fit with a parabola a group; 0 where none varies."""
+    """d log loss / d log compute within groups, least squares with a parabola a group; 0 where none varies."""
     spread = np.concatenate([log_flops[group] - log_flops[group].mean() for group in groups] or [np.zeros(1)])
     rows, free = len(spread), len(spread) - 3 * len(groups) - 1
     if spread.std() < 1e-3 or free < 1:

@@ -170,7 +170,9 @@ def next_runs(
     if not chosen:
         raise _nothing(choice)
     before, after = choice.before.interval, chosen[-1].interval_after
-    reason = f"expected to narrow the target's {LEVEL:.0%} interval from {before} to {after}, chosen from {_crowd(choice)}"
+    reason = (
+        f"expected to narrow the target's {LEVEL:.0%} interval from {before} to {after}, chosen from {_crowd(choice)}"
+    )
     if len(chosen) < count:
         reason += f"; after {len(chosen)} another would narrow it by less than {LEAST:.1%}"
     cost = price(sum(run.flops for run in chosen), hardware=hardware)
@@ -187,7 +189,10 @@ def _order(fit: Fit, choice: Choice, criterion: Criterion) -> tuple[Index, str]:
                 f"run of up to {choice.budget:.3g} FLOPs would lower it; take criterion interval"
             )
         order = rank(now - after, choice.flops)
-        return order, f"lower the expected regret of the target's split from {now:.3%} to {after[order[0]]:.3%} of the loss"
+        return (
+            order,
+            f"lower the expected regret of the target's split from {now:.3%} to {after[order[0]]:.3%} of the loss",
+        )
     if criterion != "interval":
         raise InputError(f"there is no criterion {criterion!r}; there are {', '.join(CRITERIA)}")
     parts = choice.remaining(choice.beliefs)
@@ -205,6 +210,6 @@ def _crowd(choice: Choice) -> str:
 
 def _nothing(choice: Choice) -> Refusal:
     return Refusal(
-        f"no run of up to {choice.budget:.3g} FLOPs would narrow the interval by {LEAST:.1%}; what is left is the floor "
-        "and the noise of one run: raise the budget, or measure the noise with another seed"
+        f"no run of up to {choice.budget:.3g} FLOPs would narrow the interval by {LEAST:.1%}; what is left is the "
+        "floor and the noise of one run: raise the budget, or measure the noise with another seed"
     )

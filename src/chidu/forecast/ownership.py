@@ -12,7 +12,7 @@ import numpy as np
 
 from chidu.accounting import law_flops
 from chidu.errors import InputError
-from chidu.forecast.cost import Cost, price
+from chidu.forecast.cost import Cost, price, say_dollars
 
 SERVE_FLOPS = 2.0
 """FLOPs for each parameter and served token: the forward pass alone."""
@@ -57,11 +57,12 @@ class Ownership:
         """The sum, its parts, the assumptions."""
         each = "" if self.dollars_per_million is None else f", ${self.dollars_per_million:.3g} a million served tokens"
         lines = [
-            f"${self.dollars:,.4g} in all: ${self.training.dollars:,.4g} training on {self.tokens:.3g} tokens, "
-            f"${self.serving.dollars:,.4g} serving {self.serve_tokens:.3g}{each}",
+            f"{say_dollars(self.dollars)} in all: {say_dollars(self.training.dollars)} training on {self.tokens:.3g} "
+            f"tokens, {say_dollars(self.serving.dollars)} serving {self.serve_tokens:.3g}{each}",
             f"  {self.kwh:.3g} kWh, {self.co2e_kg:.3g} kg CO2e on {self.training.hardware}",
-            *[f"  training: {text}" for text in self.training.assumptions],
-            f"  serving: {self.serving.assumptions[0]}; the utilisation is an assumption",
+            f"  training {self.training.assumptions[0]}",
+            f"  serving {self.serving.assumptions[0]}; that utilisation is an assumption",
+            *[f"  {text}" for text in self.training.assumptions[1:]],
         ]
         return "\n".join(lines)
 

@@ -16,6 +16,7 @@ import numpy as np
 from chidu.accounting import law_flops
 from chidu.errors import InputError, Refusal
 from chidu.forecast.allocation import LOG10_RATIO, Line, check_split, optima, survey, warn_split
+from chidu.forecast.cost import say_dollars
 from chidu.forecast.ownership import SERVE_FLOPS, SERVE_UTILISATION, Ownership, check_served, own
 from chidu.laws.fit import Fit
 from chidu.stats import Array, Interval, quantile_interval
@@ -74,13 +75,16 @@ class ServedAllocation:
 
     def __str__(self) -> str:
         """The split, what it saves, what it costs."""
-        shown = {"flops": "{:.3g} FLOPs", "dollars": "${:,.4g}"}[self.unit]
+        whole, plain = (
+            say_dollars(value) if self.unit == "dollars" else f"{value:.3g} FLOPs"
+            for value in (self.total, self.compute_optimal_total)
+        )
         other = f"{self.compute_optimal[0]:.3g} params on {self.compute_optimal[1]:.3g} tokens"
         lines = [
             f"serving {self.serve_tokens:.3g} tokens: {self.params:.3g} params on {self.tokens:.3g} tokens "
             f"({self.tokens_per_param:.3g} tokens/param), loss {self.loss:.4f} {self.loss_interval}",
-            f"  {shown.format(self.total)} in all, {self.train_flops:.3g} FLOPs of training; compute-optimal for the same "
-            f"loss is {other}: {shown.format(self.compute_optimal_total)} in all, {self.saved:.1%} saved",
+            f"  {whole} in all, {self.train_flops:.3g} FLOPs of training; compute-optimal for the same loss is "
+            f"{other}: {plain} in all, {self.saved:.1%} saved",
             f"  optimal params, {self.params_interval.level:.0%} interval {self.params_interval}",
         ]
         for margin, (lower, upper) in self.near.items():
@@ -136,10 +140,12 @@ def serving_optimal(
         Refusal: the fit does not tell params from tokens, or the loss is at or below the floor.
     """
     check_served(serve_tokens)
-    goals = {name: value for name, value in (("loss", loss), ("flops", flops), ("dollars", dollars)) if value is not None}
+    goals = {
+        name: value for name, value in (("loss", loss), ("flops", flops), ("dollars", dollars)) if value is not None
+    }
     if len(goals) != 1:
         raise InputError("give one goal: the loss to reach, or the total flops, or the total dollars")
-    (goal, value), = goals.items()
+    ((goal, value),) = goals.items()
     if not (np.isfinite(value) and value > 0):
         raise InputError(f"{goal} must be a positive number, not {value}")
     if minimise not in UNITS:
@@ -188,7 +194,7 @@ def _cheapest(fit: Fit, loss: float, served: float) -> float:
     Raises:
         Refusal: the loss is at or below the floor, or out of any reach.
     """
-    floor = float(np.exp(np.log(fit.posterior.floor).mean()))
+    floor = float(np.exp(np.log(np.maximum(fit.posterior.floor, 1e-300)).mean()))
     if loss <= ABOVE_FLOOR * floor:
         raise Refusal(f"a loss of {loss:.4g} is at or below the law's floor of {floor:.4g}: no compute reaches it")
     wanted = np.log(loss - floor)
