@@ -37,7 +37,7 @@ def test_a_plan_of_one_run_is_what_next_says_of_it(law):
 
 
 def test_more_runs_narrow_more(law):
-    runs = plan([1e19, 3e19])
+    runs = plan([1e20, 3e19])
     widths = [score_design(law, runs[:count], TARGET).width for count in (1, 4, 10)]
     assert widths[0] > widths[1] > widths[2]
 

@@ -38,6 +38,6 @@ def expected_regret(fit: Fit, flops: float, points_CK: Array) -> tuple[float, Ar
     gain = np.einsum("j,jpc->pc", beliefs.weights, beliefs.gains())[split, run]
     landing = np.sqrt(beliefs.variances()[run] + beliefs.noise_P[run])
     place, weight = np.polynomial.hermite_e.hermegauss(NODES)
-    told = mean[split, None] + gain[..., None] * (landing[:, None] * place)
+    told = mean[split, None, None] + gain[..., None] * (landing[:, None] * place)
     saved = mean[split].min() - told.min(0) @ (weight / weight.sum())
     return now, now - np.clip(saved, 0.0, now)
