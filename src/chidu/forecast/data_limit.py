@@ -168,10 +168,10 @@ def _limited_line(fit: Fit, flops: float, unique_tokens: float, repeat_tokens: f
 def _warn_passes(passes: float) -> tuple[str, ...]:
     if passes > TOO_MANY:
         return (
-            f"{passes:.0f} passes: beyond {TOO_MANY:.0f} hardly anything is gained, and the constants are untested",
+            f"{passes:.3g} passes: beyond {TOO_MANY:.0f} hardly anything is gained, and the constants are untested",
         )
     if passes > MANY:
-        return (f"{passes:.1f} passes: beyond {MANY:.0f} a repeated token is worth clearly less than a fresh one",)
+        return (f"{passes:.2g} passes: beyond {MANY:.0f} a repeated token is worth clearly less than a fresh one",)
     return ()
 
 

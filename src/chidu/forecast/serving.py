@@ -8,6 +8,7 @@ two are duals: the first is the smallest total whose second reaches the loss. Se
 longer than compute-optimal ones; with nothing served both are the compute-optimal split.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -140,17 +141,7 @@ def serving_optimal(
         Refusal: the fit does not tell params from tokens, or the loss is at or below the floor.
     """
     check_served(serve_tokens)
-    goals = {
-        name: value for name, value in (("loss", loss), ("flops", flops), ("dollars", dollars)) if value is not None
-    }
-    if len(goals) != 1:
-        raise InputError("give one goal: the loss to reach, or the total flops, or the total dollars")
-    ((goal, value),) = goals.items()
-    if not (np.isfinite(value) and value > 0):
-        raise InputError(f"{goal} must be a positive number, not {value}")
-    if minimise not in UNITS:
-        raise InputError(f"minimise is flops or dollars, not {minimise!r}")
-    unit: Unit = "dollars" if goal == "dollars" or (goal == "loss" and minimise == "dollars") else "flops"
+    goal, value, unit = _read_goal({"loss": loss, "flops": flops, "dollars": dollars}, minimise)
     dear = own(1.0, 1.0, 1.0, hardware=hardware, serve_utilisation=serve_utilisation)
     per_flop = dear.training.dollars / law_flops(1.0, 1.0) if unit == "dollars" else 1.0
     weight = dear.serving.dollars / SERVE_FLOPS / per_flop if unit == "dollars" else 1.0
@@ -179,6 +170,19 @@ def serving_optimal(
         ownership=own(params, tokens, serve_tokens, hardware=hardware, serve_utilisation=serve_utilisation),
         warnings=warn_split(fit, tokens / params, best.at_edge),
     )
+
+
+def _read_goal(goals: Mapping[str, float | None], minimise: Unit) -> tuple[str, float, Unit]:
+    """The one goal that was given, its value, and the unit that is minimised or spent."""
+    given = [(name, value) for name, value in goals.items() if value is not None]
+    if len(given) != 1:
+        raise InputError("give one goal: the loss to reach, or the total flops, or the total dollars")
+    ((goal, value),) = given
+    if not (np.isfinite(value) and value > 0):
+        raise InputError(f"{goal} must be a positive number, not {value}")
+    if minimise not in UNITS:
+        raise InputError(f"minimise is flops or dollars, not {minimise!r}")
+    return goal, value, "dollars" if goal == "dollars" or (goal == "loss" and minimise == "dollars") else "flops"
 
 
 def _line(fit: Fit, total: float, served: float, every: int = 1) -> Line:
