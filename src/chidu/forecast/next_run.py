@@ -154,7 +154,7 @@ def _candidates(fit: Fit, budget: float) -> Array:
     if len(fit.inputs) == 1:
         return flops[:, None]
     params = np.sqrt(flops[:, None] / (6 * RATIOS)).ravel()
-    return np.stack([params, np.repeat(flops, len(RATIOS)) / (6 * params)], axis=1)
+    return fit.complete(np.stack([params, np.repeat(flops, len(RATIOS)) / (6 * params)], axis=1))
 
 
 def _remaining(fit: Fit, point: Array, candidates: Array) -> Array:
@@ -196,8 +196,8 @@ def _rank(candidates: Array, remaining: Array, median: float, before: Interval) 
             upper=float(median * (before.upper / median) ** part),
         )
         narrowing = 1 - (after.upper - after.lower) / (before.upper - before.lower)
-        params, tokens = (float(point[0]), float(point[1])) if len(point) == 2 else (None, None)
-        flops = float(6 * point.prod()) if len(point) == 2 else float(point[0])
+        params, tokens = (float(point[0]), float(point[1])) if len(point) > 1 else (None, None)
+        flops = float(6 * point[:2].prod()) if len(point) > 1 else float(point[0])
         made.append(Candidate(params, tokens, flops, after, float(narrowing)))
     greatest = max(candidate.narrowing for candidate in made)
     kept = [candidate for candidate in made if candidate.narrowing >= KEEP * greatest]

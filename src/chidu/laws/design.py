@@ -17,11 +17,26 @@ def choose_form(runs: RunTable, form: str) -> Form:
     key = ("chinchilla" if runs.has_params else "frontier") if form == "auto" else form
     if key not in FORMS:
         raise InputError(f"there is no law {form!r}; there are auto, {', '.join(FORMS)}")
-    if FORMS[key].inputs == ("flops",) and any(run.with_flops().flops is None for run in runs):
+    inputs = FORMS[key].inputs
+    if inputs == ("flops",) and any(run.with_flops().flops is None for run in runs):
         raise InputError("a compute frontier needs flops, or params and tokens, of every run")
-    if FORMS[key].inputs != ("flops",) and not runs.has_params:
+    if {"params", "tokens"} <= set(inputs) and not runs.has_params:
         raise InputError(f"the {key} law needs params and tokens of every run; fit form='frontier' to loss and flops")
+    for name in inputs if inputs != ("flops",) else ():
+        _check_column(runs, key, name)
     return FORMS[key]
+
+
+def _check_column(runs: RunTable, key: str, name: str) -> None:
+    values = runs.column(name)
+    bad = np.flatnonzero(~(values > 0))
+    if len(bad) == 0:
+        return
+    where = f"row {runs.lines[bad[0]]}" if runs.lines else f"run {bad[0] + 1}"
+    what = "has none" if np.isnan(values[bad[0]]) else f"has {values[bad[0]]:g}"
+    if len(bad) == len(values) and np.isnan(values).all():
+        raise InputError(f"the {key} law needs a column {name}; map one with --column {name}=ITS_NAME")
+    raise InputError(f"the {key} law needs a positive {name} of every run, but {where} {what}; fill it in or leave it out")
 
 
 def check_enough(table: RunTable, shape: Form) -> None:
@@ -52,5 +67,5 @@ def _plural(word: str, count: int) -> str:
 def make_arrays(table: RunTable, shape: Form) -> tuple[Array, Array, Array]:
     """Centred log inputs [n, K], log losses [n], and the centre [K]."""
     x = np.log(np.stack([table.column(name) for name in shape.inputs], axis=1))
-    centre = x.mean(0)
+    centre = shape.centre(x)
     return x - centre, np.log(table.column("loss")), centre

@@ -1,0 +1,181 @@
+"""The best learning rate and batch as power laws of params and tokens, from sweeps.
+
+rate = c N^p D^q and batch = c' D^r (Step Law, Li et al. 2503.04715, eq. 1: 1.79 N^-0.713 D^0.307, and 0.58 D^0.571
+tokens; N without embedding). As published: in each sweep, a cell of equal params and tokens, all runs within 0.25 % of
+the lowest loss count as optimal, and lines are fitted to the logs of their rates and batches. The bootstrap is over
+sweeps and not over runs, since the runs of one sweep say the same thing.
+"""
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from chidu.errors import InputError, Refusal
+from chidu.laws.laplace import Index
+from chidu.runs import RunTable
+from chidu.stats import Array, Interval, quantile_interval
+
+MARGIN = 0.0025
+"""How far above the lowest loss of its cell a run may lie to count as optimal (their code: 0.25 %)."""
+LEAST_SWEPT, LEAST_CELLS = 3, 4
+"""Settings that make a cell a sweep, and sweeps that make a law."""
+EDGE = 0.5
+"""Share of the cells whose best run may lie at the end of what was swept, without a warning."""
+IN_LINE = 0.01
+"""A bootstrap whose sweeps spread less than this part of all sweeps' spread, in their narrowest direction, says nothing."""
+RATE = ("rate_c", "rate_params", "rate_tokens")
+BATCH = ("batch_c", "batch_tokens")
+
+
+@dataclass(frozen=True, eq=False)
+class OptimumLaw:
+    """Power laws of the best rate and batch."""
+
+    parameters: dict[str, float]
+    """Means of the bootstrap: rate = rate_c N^rate_params D^rate_tokens; batch = batch_c D^batch_tokens, in tokens."""
+    intervals: dict[str, Interval]
+    """90 % intervals of a bootstrap over sweeps."""
+    cells: int
+    near_optimal: int
+    """Runs that were fitted."""
+    warnings: tuple[str, ...]
+    draws: Array = field(repr=False)
+    """Bootstrapped (log c, p, q) of the rate and (log c, r) of the batch, [draws, 5]; [draws, 3] without batches."""
+
+    def rate(self, params: float, tokens: float, level: float = 0.9) -> tuple[float, Interval]:
+        """The best peak learning rate for a run, and its interval."""
+        logs = self.draws[:, :3] @ np.array([1.0, np.log(params), np.log(tokens)])
+        return float(np.exp(logs.mean())), quantile_interval(np.exp(logs), level)
+
+    def batch(self, tokens: float, level: float = 0.9) -> tuple[float, Interval]:
+        """The best batch for a run, in tokens, and its interval.
+
+        Raises:
+            Refusal: the runs did not say their batch.
+        """
+        if self.draws.shape[1] < 5:
+            raise Refusal("the runs do not say their batch, so the best one is not known; add a column batch_tokens")
+        logs = self.draws[:, 3:] @ np.array([1.0, np.log(tokens)])
+        return float(np.exp(logs.mean())), quantile_interval(np.exp(logs), level)
+
+    def __str__(self) -> str:
+        """The formulas, their intervals, the warnings."""
+        p = self.parameters
+        lines = [f"best settings of {self.cells} sweeps ({self.near_optimal} runs near their optimum)"]
+        lines.append(f"  rate  = {p['rate_c']:.4g} params^{p['rate_params']:.3f} tokens^{p['rate_tokens']:.3f}")
+        if "batch_c" in p:
+            lines.append(f"  batch = {p['batch_c']:.4g} tokens^{p['batch_tokens']:.3f} tokens")
+        lines += [f"  {name:<12} 90 % bootstrap interval {interval}" for name, interval in self.intervals.items()]
+        return "\n".join([*lines, *[f"  warning: {text}" for text in self.warnings]])
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, the draws left out."""
+        return {
+            "form": "optimum",
+            "parameters": self.parameters,
+            "intervals": {name: interval.to_json() for name, interval in self.intervals.items()},
+            "cells": self.cells,
+            "near_optimal": self.near_optimal,
+            "warnings": list(self.warnings),
+        }
+
+
+def fit_optimum(table: RunTable, *, draws: int = 1000, seed: int = 0) -> OptimumLaw:
+    """Fit the laws of the best rate and batch to sweeps.
+
+    Args:
+        table: runs with params, tokens, learning_rate and, if they were swept, batch_tokens.
+        draws: bootstraps over sweeps.
+        seed: of the bootstrap.
+
+    Raises:
+        InputError: a column is missing.
+        Refusal: too few cells were swept, or they are all of one size or length.
+    """
+    if not table.has_params:
+        raise InputError("the law of the best rate needs params and tokens of every run")
+    rate, batch = table.column("learning_rate"), table.column("batch_tokens")
+    if not (rate > 0).all():
+        raise InputError("the law of the best rate needs a learning_rate of every run; map it with --column")
+    batches = bool((batch > 0).all())
+    cells = _sweeps(table, np.stack([rate, batch], axis=1) if batches else rate[:, None])
+    parts = [_near_best(table, cell) for cell in cells]
+    near, sweep = np.concatenate(parts), np.repeat(np.arange(len(parts)), [len(part) for part in parts])
+    logs = np.log(np.stack([table.column("params"), table.column("tokens")], axis=1))[near]
+    for j, name in enumerate(("params", "tokens")):
+        if np.ptp(logs[:, j]) < 0.05:
+            raise Refusal(f"all sweeps are of one {name}: they cannot say how the best rate moves with it")
+    log_rate, log_batch = np.log(rate[near]), np.log(batch[near]) if batches else None
+    laws = _bootstrap(logs, log_rate, log_batch, _weights(sweep, logs, draws, seed))
+    names, values = (*RATE, *BATCH)[: laws.shape[1]], laws.copy()
+    for j in (0, 3)[: 1 + batches]:
+        values[:, j] = np.exp(values[:, j])
+    middle = laws.mean(0)
+    parameters = {name: float(np.exp(middle[j]) if j in (0, 3) else middle[j]) for j, name in enumerate(names)}
+    intervals = {name: quantile_interval(values[:, j], 0.9) for j, name in enumerate(names)}
+    return OptimumLaw(parameters, intervals, len(cells), len(near), _warn(table, cells, rate), laws)
+
+
+def _sweeps(table: RunTable, settings_IS: Array) -> list[Index]:
+    """Positions of the runs of each cell of equal params and tokens that has several settings."""
+    groups = defaultdict(list)
+    for i, run in enumerate(table.runs):
+        groups[(run.group, run.family, run.params, run.tokens)].append(i)
+    cells = [np.array(rows) for rows in groups.values() if len(np.unique(settings_IS[rows], axis=0)) >= LEAST_SWEPT]
+    if len(cells) < LEAST_CELLS:
+        raise Refusal(
+            f"only {len(cells)} cells of equal params and tokens were swept over {LEAST_SWEPT} rates or batches: "
+            f"a law of the best ones needs {LEAST_CELLS}"
+        )
+    return cells
+
+
+def _near_best(table: RunTable, cell: Index) -> Index:
+    loss = table.column("loss")[cell]
+    return cell[loss < loss.min() * (1 + MARGIN)]
+
+
+def _weights(sweep_I: Index, logs_I2: Array, draws: int, seed: int) -> Array:
+    """How often each run counts in each bootstrap over sweeps, [draws, I]; those whose sweeps lie in line are drawn anew."""
+    rng, cells = np.random.default_rng(seed), int(sweep_I.max()) + 1
+    x = np.column_stack([np.ones(len(logs_I2)), logs_I2 - logs_I2.mean(0)])
+    kept: list[Array] = []
+    for _ in range(100):
+        weights = rng.multinomial(cells, np.full(cells, 1 / cells), draws)[:, sweep_I].astype(float)
+        least = np.linalg.eigvalsh(np.einsum("bi,ij,ik->bjk", weights, x, x))[:, 0]
+        kept.append(weights[least > IN_LINE * np.linalg.eigvalsh(x.T @ x)[0]])
+        if sum(map(len, kept)) >= draws:
+            return np.concatenate(kept)[:draws]
+    raise Refusal("the sweeps lie in line over params and tokens: the best rate's two exponents cannot be told apart")
+
+
+def _bootstrap(logs: Array, log_rate: Array, log_batch: Array | None, weights_BI: Array) -> Array:
+    """Least-squares lines of weighted runs, [B, 3], or [B, 5] with those of the batch."""
+    ones = np.ones(len(logs))
+    laws = _lines(np.column_stack([ones, logs]), log_rate, weights_BI)
+    if log_batch is None:
+        return laws
+    return np.concatenate([laws, _lines(np.column_stack([ones, logs[:, 1]]), log_batch, weights_BI)], axis=1)
+
+
+def _lines(x_IJ: Array, y_I: Array, weights_BI: Array) -> Array:
+    """Weighted least squares, [B, J]; x is shifted to its mean for the sake of the condition."""
+    shift = np.concatenate([[0.0], x_IJ[:, 1:].mean(0)])
+    x = x_IJ - shift
+    moments = np.einsum("bi,ij,ik->bjk", weights_BI, x, x)
+    lines = np.linalg.solve(moments, (weights_BI @ (x * y_I[:, None]))[..., None])[..., 0]
+    lines[:, 0] -= lines @ shift
+    return lines
+
+
+def _warn(table: RunTable, cells: list[Index], rate: Array) -> tuple[str, ...]:
+    """Do the best rates lie inside what was swept?"""
+    loss, at_end = table.column("loss"), 0
+    for cell in cells:
+        best = rate[cell[int(np.argmin(loss[cell]))]]
+        at_end += int(np.ptp(rate[cell]) > 0 and best in (rate[cell].min(), rate[cell].max()))
+    if at_end <= EDGE * len(cells):
+        return ()
+    return (f"in {at_end} of {len(cells)} sweeps the best rate is the lowest or highest one tried: sweep wider",)
