@@ -28,8 +28,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import record
 
+import record
 from chidu.laws.curve import LossCurve, fit_curves, make_curve
 from chidu.laws.forms import FORMS
 from chidu.laws.least_squares import descend
@@ -70,7 +70,9 @@ GADRE_LARGE = {"1.4B, M=640": ("open_lm_1b", 640, 0.71), "6.9B, M=20": ("open_lm
 
 def gadre(folder: Path) -> list[Figure]:
     """Errors of the two large redpajama runs, from the runs of up to 1e9 params at M=20 and of 11M at M=320."""
-    rows = [row for row in rows_of(folder / "gadre_overtrain.csv") if "rpj" in row["name"] or "redpajama" in row["group"]]
+    rows = [
+        row for row in rows_of(folder / "gadre_overtrain.csv") if "rpj" in row["name"] or "redpajama" in row["group"]
+    ]
     n, d, loss = (np.array([float(row[key]) for row in rows]) for key in ("params", "tokens", "loss"))
     mult = np.array([float(row["tokens_mult"]) for row in rows])
     small = ((mult == 20) & (n < 1e9)) | ((mult == 320) & (n < 2e7))
@@ -186,13 +188,56 @@ MUENNIGHOFF = {"E": 0.6254804, "A": 6.255414, "B": 7.3049974, "alpha": 0.3526596
 """As in their notebook: E, A and B as logs."""
 GRID = (20 / 3, 40 / 3, 20.0)
 """Their starts of R_D* and R_N*, but for zero."""
-LEFT_OUT = """
-14m7b5100m 14m300b100m 221m91b400m 221m174b400m 221m600b400m 421m300b1b5 619m3b9100m 619m5b9100m 619m7b5100m 619m22b100m
-1b12b7100m 1b13b9100m 1b15b9100m 1b17b5100m 1b112b100m 1b191b400m 1b191b1b5 1b1250b1b5 1b58b8100m 1b566b100m 1b566b1b5
-1b5174b1b5 2b246b100m 2b246b400m 2b291b1b5 2b2174b1b5 2b8100m100m 2b84b4b 2b84b8100m 2b88b4b 2b812b4b 2b816b4b 2b824b4b
-2b836b100m 2b836b400m 2b836b1b5 2b855b1b25 2b877b1b5 3b926b1b5 4b212b12b 4b224b12b 4b284b1b9 4b284b6b 8b712b100m
-8b712b400m 8b712b1b5 8b712b12b 8b720b1b5
-""".split()
+LEFT_OUT = [
+    "14m7b5100m",
+    "14m300b100m",
+    "221m91b400m",
+    "221m174b400m",
+    "221m600b400m",
+    "421m300b1b5",
+    "619m3b9100m",
+    "619m5b9100m",
+    "619m7b5100m",
+    "619m22b100m",
+    "1b12b7100m",
+    "1b13b9100m",
+    "1b15b9100m",
+    "1b17b5100m",
+    "1b112b100m",
+    "1b191b400m",
+    "1b191b1b5",
+    "1b1250b1b5",
+    "1b58b8100m",
+    "1b566b100m",
+    "1b566b1b5",
+    "1b5174b1b5",
+    "2b246b100m",
+    "2b246b400m",
+    "2b291b1b5",
+    "2b2174b1b5",
+    "2b8100m100m",
+    "2b84b4b",
+    "2b84b8100m",
+    "2b88b4b",
+    "2b812b4b",
+    "2b816b4b",
+    "2b824b4b",
+    "2b836b100m",
+    "2b836b400m",
+    "2b836b1b5",
+    "2b855b1b25",
+    "2b877b1b5",
+    "3b926b1b5",
+    "4b212b12b",
+    "4b224b12b",
+    "4b284b1b9",
+    "4b284b6b",
+    "8b712b100m",
+    "8b712b400m",
+    "8b712b1b5",
+    "8b712b12b",
+    "8b720b1b5",
+]
 """Runs that their notebook takes for outliers or does not have yet."""
 
 
@@ -215,7 +260,9 @@ def muennighoff(folder: Path) -> list[Figure]:
     near = min(fits, key=lambda found: abs(found[0][0] - np.log(given["R_D"])))
     figures = [Figure("Muennighoff, runs fitted", 182, len(rows), None, "8b7178b13b is not in the table")]
     for j, name in enumerate(("R_D", "R_N")):
-        figures.append(close(f"Muennighoff, {name}*, the published optimum", given[name], float(np.exp(near[0][j])), 0.03))
+        figures.append(
+            close(f"Muennighoff, {name}*, the published optimum", given[name], float(np.exp(near[0][j])), 0.03)
+        )
         figures.append(Figure(f"Muennighoff, {name}*, the lowest point", given[name], float(np.exp(lowest[j])), None))
     figures.append(Figure("Muennighoff, objective, the published optimum", 0.01582594, near[1], None))
     figures.append(Figure("Muennighoff, objective, the lowest point", 0.01582594, least, None))

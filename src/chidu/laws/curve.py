@@ -51,7 +51,9 @@ class LossCurve:
         if len(self.step) == 0 or len(self.step) != len(self.loss):
             raise InputError(f"curve {self.name}: it needs a loss for each of its steps")
         if (np.diff(self.step) <= 0).any() or self.step[0] < 0 or self.step[-1] >= len(self.rate):
-            raise InputError(f"curve {self.name}: its steps must rise, and lie within the {len(self.rate)} of the schedule")
+            raise InputError(
+                f"curve {self.name}: its steps must rise, and lie within the {len(self.rate)} of the schedule"
+            )
         if not (np.isfinite(self.loss) & (self.loss > 0)).all() or not (self.rate >= 0).all():
             raise InputError(f"curve {self.name}: losses must be positive, and rates not negative")
         if not np.cumsum(self.rate)[int(self.step[0])] > 0:
@@ -131,7 +133,12 @@ class _Sums:
             left = np.exp(-beta * log_x)
             by_log_x = beta * left * x / (1.0 + x)
             out.append(
-                ((1 - left) @ drop, by_log_x @ drop, (beta * log_x * left) @ drop, -gamma * by_log_x @ (drop * log_rate))
+                (
+                    (1 - left) @ drop,
+                    by_log_x @ drop,
+                    (beta * log_x * left) @ drop,
+                    -gamma * by_log_x @ (drop * log_rate),
+                )
             )
         return out
 

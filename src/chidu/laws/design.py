@@ -36,7 +36,9 @@ def _check_column(runs: RunTable, key: str, name: str) -> None:
     what = "has none" if np.isnan(values[bad[0]]) else f"has {values[bad[0]]:g}"
     if len(bad) == len(values) and np.isnan(values).all():
         raise InputError(f"the {key} law needs a column {name}; map one with --column {name}=ITS_NAME")
-    raise InputError(f"the {key} law needs a positive {name} of every run, but {where} {what}; fill it in or leave it out")
+    raise InputError(
+        f"the {key} law needs a positive {name} of every run, but {where} {what}; fill it in or leave it out"
+    )
 
 
 def check_enough(table: RunTable, shape: Form) -> None:

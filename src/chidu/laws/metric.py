@@ -200,9 +200,7 @@ def _noise(error: Array) -> float:
 def _warn(metric: str, theta: Array, loss: Array) -> tuple[str, ...]:
     middle = float(theta[3])
     if middle < loss.min():
-        return (
-            f"no run has passed the middle of the rise of {metric} (loss {middle:.3g}): its ceiling is a guess",
-        )
+        return (f"no run has passed the middle of the rise of {metric} (loss {middle:.3g}): its ceiling is a guess",)
     return ()
 
 
@@ -223,6 +221,8 @@ def forecast_metric(
     values = values + law.noise * rng.standard_normal(len(values))
     loss, warnings = float(np.median(losses)), law.warnings
     if loss < law.losses[0]:
-        text = f"the forecast loss {loss:.4f} lies below every fitted run's ({law.losses[0]:.4f}): the curve is extended"
+        text = (
+            f"the forecast loss {loss:.4f} lies below every fitted run's ({law.losses[0]:.4f}): the curve is extended"
+        )
         warnings = (text, *warnings)
     return MetricForecast(law.metric, float(np.median(values)), quantile_interval(values, level), loss, warnings)

@@ -141,14 +141,17 @@ def _weights(sweep_I: Index, logs_I2: Array, draws: int, seed: int) -> Array:
     """How often each run counts in each bootstrap over sweeps, [draws, I]; those whose sweeps lie in line are drawn anew."""
     rng, cells = np.random.default_rng(seed), int(sweep_I.max()) + 1
     x = np.column_stack([np.ones(len(logs_I2)), logs_I2 - logs_I2.mean(0)])
+    whole = np.linalg.eigvalsh(x.T @ x)
+    if whole[0] < 1e-6 * whole[-1]:
+        raise Refusal(
+            "the sweeps lie in line over params and tokens: their effects on the best rate cannot be told apart"
+        )
     kept: list[Array] = []
-    for _ in range(100):
+    while sum(map(len, kept)) < draws:
         weights = rng.multinomial(cells, np.full(cells, 1 / cells), draws)[:, sweep_I].astype(float)
         least = np.linalg.eigvalsh(np.einsum("bi,ij,ik->bjk", weights, x, x))[:, 0]
-        kept.append(weights[least > IN_LINE * np.linalg.eigvalsh(x.T @ x)[0]])
-        if sum(map(len, kept)) >= draws:
-            return np.concatenate(kept)[:draws]
-    raise Refusal("the sweeps lie in line over params and tokens: the best rate's two exponents cannot be told apart")
+        kept.append(weights[least > IN_LINE * whole[0]])
+    return np.concatenate(kept)[:draws]
 
 
 def _bootstrap(logs: Array, log_rate: Array, log_batch: Array | None, weights_BI: Array) -> Array:

@@ -30,7 +30,13 @@ class Moe(Form):
         n, tokens, s = x_IK[:, 0], x_IK[:, 1], x_IK[:, 2] - x_IK[:, 0]
         terms = [a - alpha * n, b - beta * tokens, c - lam * s, d - delta * s - gamma * n]
         log_r, share = log_sum(np.stack(terms, axis=-1))
-        by_exponent = [share[..., 0] * n, share[..., 1] * tokens, share[..., 2] * s, share[..., 3] * s, share[..., 3] * n]
+        by_exponent = [
+            share[..., 0] * n,
+            share[..., 1] * tokens,
+            share[..., 2] * s,
+            share[..., 3] * s,
+            share[..., 3] * n,
+        ]
         return log_r, np.concatenate([share, -np.stack(by_exponent, axis=-1)], axis=-1)
 
     def starts(self, x_IK: Array, y_I: Array) -> Array:
