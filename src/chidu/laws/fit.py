@@ -84,7 +84,7 @@ class Fit:
         """
         if self.drawn is None:
             raise Refusal(
-                f"the {self.form} law describes runs, but its forecasts were never tested, so chidu makes none from it; "
+                f"the {self.form} law describes runs, but its forecasts were never tested, so chidu makes none; "
                 "forecast with form='auto'"
             )
         return self.drawn

@@ -1,7 +1,7 @@
 """One curve fitted by damped, reweighted Gauss-Newton: for laws that are no `Form`.
 
-The objective is sum_i w_i Huber_delta(y_i - f_i(theta)); an infinite delta gives weighted least squares. `solver.py` does
-the same for many laws of a form at once. Suffixes: I observations, P parameters.
+The objective is sum_i w_i Huber_delta(y_i - f_i(theta)); an infinite delta gives weighted least squares. `solver.py`
+does the same for many laws of a form at once. Suffixes: I observations, P parameters.
 """
 
 from collections.abc import Callable

@@ -1,9 +1,9 @@
 """The best learning rate and batch as power laws of params and tokens, from sweeps.
 
 rate = c N^p D^q and batch = c' D^r (Step Law, Li et al. 2503.04715, eq. 1: 1.79 N^-0.713 D^0.307, and 0.58 D^0.571
-tokens; N without embedding). As published: in each sweep, a cell of equal params and tokens, all runs within 0.25 % of
-the lowest loss count as optimal, and lines are fitted to the logs of their rates and batches. The bootstrap is over
-sweeps and not over runs, since the runs of one sweep say the same thing.
+tokens; N without embedding). In each sweep, a cell of equal params and tokens, the optimum is the mean of the logs of
+all runs within 0.25 % of the lowest loss (their margin); lines are fitted to the sweeps' optima. The bootstrap is over
+sweeps, and knows that an optimum on a grid is known to half a step of it.
 """
 
 from collections import defaultdict
@@ -24,7 +24,7 @@ LEAST_SWEPT, LEAST_CELLS = 3, 4
 EDGE = 0.5
 """Share of the cells whose best run may lie at the end of what was swept, without a warning."""
 IN_LINE = 0.01
-"""A bootstrap whose sweeps spread less than this part of all sweeps' spread, in their narrowest direction, says nothing."""
+"""A bootstrap whose sweeps spread less than this part of all sweeps' variance, in the narrowest direction, is left."""
 RATE = ("rate_c", "rate_params", "rate_tokens")
 BATCH = ("batch_c", "batch_tokens")
 
@@ -38,8 +38,9 @@ class OptimumLaw:
     intervals: dict[str, Interval]
     """90 % intervals of a bootstrap over sweeps."""
     cells: int
+    """Sweeps, each of which counts once."""
     near_optimal: int
-    """Runs that were fitted."""
+    """Runs near the best of their sweep."""
     warnings: tuple[str, ...]
     draws: Array = field(repr=False)
     """Bootstrapped (log c, p, q) of the rate and (log c, r) of the batch, [draws, 5]; [draws, 3] without batches."""
@@ -100,22 +101,24 @@ def fit_optimum(table: RunTable, *, draws: int = 1000, seed: int = 0) -> Optimum
     if not (rate > 0).all():
         raise InputError("the law of the best rate needs a learning_rate of every run; map it with --column")
     batches = bool((batch > 0).all())
-    cells = _sweeps(table, np.stack([rate, batch], axis=1) if batches else rate[:, None])
-    parts = [_near_best(table, cell) for cell in cells]
-    near, sweep = np.concatenate(parts), np.repeat(np.arange(len(parts)), [len(part) for part in parts])
-    logs = np.log(np.stack([table.column("params"), table.column("tokens")], axis=1))[near]
+    settings = np.log(np.stack([rate, batch], axis=1) if batches else rate[:, None])
+    cells = _sweeps(table, settings)
+    near = [_near_best(table, cell) for cell in cells]
+    first = [cell[0] for cell in cells]
+    sizes = np.log(np.stack([table.column("params"), table.column("tokens")], axis=1))[first]
     for j, name in enumerate(("params", "tokens")):
-        if np.ptp(logs[:, j]) < 0.05:
+        if np.ptp(sizes[:, j]) < 0.05:
             raise Refusal(f"all sweeps are of one {name}: they cannot say how the best rate moves with it")
-    log_rate, log_batch = np.log(rate[near]), np.log(batch[near]) if batches else None
-    laws = _bootstrap(logs, log_rate, log_batch, _weights(sweep, logs, draws, seed))
+    best = np.array([settings[part].mean(0) for part in near])
+    steps = np.array([[_step(settings[cell, j]) for j in range(settings.shape[1])] for cell in cells])
+    laws = _bootstrap(sizes, best, steps, draws, seed)
     names, values = (*RATE, *BATCH)[: laws.shape[1]], laws.copy()
     for j in (0, 3)[: 1 + batches]:
         values[:, j] = np.exp(values[:, j])
     middle = laws.mean(0)
     parameters = {name: float(np.exp(middle[j]) if j in (0, 3) else middle[j]) for j, name in enumerate(names)}
     intervals = {name: quantile_interval(values[:, j], 0.9) for j, name in enumerate(names)}
-    return OptimumLaw(parameters, intervals, len(cells), len(near), _warn(table, cells, rate), laws)
+    return OptimumLaw(parameters, intervals, len(cells), sum(map(len, near)), _warn(table, cells, rate), laws)
 
 
 def _sweeps(table: RunTable, settings_IS: Array) -> list[Index]:
@@ -137,39 +140,45 @@ def _near_best(table: RunTable, cell: Index) -> Index:
     return cell[loss < loss.min() * (1 + MARGIN)]
 
 
-def _weights(sweep_I: Index, logs_I2: Array, draws: int, seed: int) -> Array:
-    """How often each run counts in each bootstrap over sweeps, [draws, I]; those whose sweeps lie in line are drawn anew."""
-    rng, cells = np.random.default_rng(seed), int(sweep_I.max()) + 1
-    x = np.column_stack([np.ones(len(logs_I2)), logs_I2 - logs_I2.mean(0)])
+def _step(logs: Array) -> float:
+    """Distance of neighbours on the grid of a sweep, in logs; zero where it was not swept."""
+    grid = np.unique(logs.round(6))
+    return float(np.median(np.diff(grid))) if len(grid) > 1 else 0.0
+
+
+def _bootstrap(sizes_S2: Array, best_SJ: Array, steps_SJ: Array, draws: int, seed: int) -> Array:
+    """Lines through resampled sweeps, each optimum moved within half a step of its grid, [draws, 3]; 5 with batches."""
+    rng, sweeps = np.random.default_rng(seed), len(sizes_S2)
+    weights = _weights(sizes_S2, draws, rng)
+    moved = best_SJ + rng.uniform(-0.5, 0.5, (draws, sweeps, best_SJ.shape[1])) * steps_SJ
+    laws = [_lines(sizes_S2, moved[..., 0], weights)]
+    if best_SJ.shape[1] == 2:
+        laws.append(_lines(sizes_S2[:, 1:], moved[..., 1], weights))
+    return np.concatenate(laws, axis=1)
+
+
+def _weights(sizes_S2: Array, draws: int, rng: np.random.Generator) -> Array:
+    """How often each sweep counts in each bootstrap, [draws, S]; sweeps that lie in line are drawn anew."""
+    sweeps = len(sizes_S2)
+    x = np.column_stack([np.ones(sweeps), sizes_S2 - sizes_S2.mean(0)])
     whole = np.linalg.eigvalsh(x.T @ x)
     if whole[0] < 1e-6 * whole[-1]:
-        raise Refusal(
-            "the sweeps lie in line over params and tokens: their effects on the best rate cannot be told apart"
-        )
+        raise Refusal("the sweeps lie in line over params and tokens: what each does to the best rate cannot be told")
     kept: list[Array] = []
     while sum(map(len, kept)) < draws:
-        weights = rng.multinomial(cells, np.full(cells, 1 / cells), draws)[:, sweep_I].astype(float)
-        least = np.linalg.eigvalsh(np.einsum("bi,ij,ik->bjk", weights, x, x))[:, 0]
+        weights = rng.multinomial(sweeps, np.full(sweeps, 1 / sweeps), draws).astype(float)
+        least = np.linalg.eigvalsh(np.einsum("bs,sj,sk->bjk", weights, x, x))[:, 0]
         kept.append(weights[least > IN_LINE * whole[0]])
     return np.concatenate(kept)[:draws]
 
 
-def _bootstrap(logs: Array, log_rate: Array, log_batch: Array | None, weights_BI: Array) -> Array:
-    """Least-squares lines of weighted runs, [B, 3], or [B, 5] with those of the batch."""
-    ones = np.ones(len(logs))
-    laws = _lines(np.column_stack([ones, logs]), log_rate, weights_BI)
-    if log_batch is None:
-        return laws
-    return np.concatenate([laws, _lines(np.column_stack([ones, logs[:, 1]]), log_batch, weights_BI)], axis=1)
-
-
-def _lines(x_IJ: Array, y_I: Array, weights_BI: Array) -> Array:
-    """Weighted least squares, [B, J]; x is shifted to its mean for the sake of the condition."""
-    shift = np.concatenate([[0.0], x_IJ[:, 1:].mean(0)])
-    x = x_IJ - shift
-    moments = np.einsum("bi,ij,ik->bjk", weights_BI, x, x)
-    lines = np.linalg.solve(moments, (weights_BI @ (x * y_I[:, None]))[..., None])[..., 0]
-    lines[:, 0] -= lines @ shift
+def _lines(sizes_SJ: Array, y_BS: Array, weights_BS: Array) -> Array:
+    """Weighted least squares of intercept and slopes, [B, 1 + J]; sizes are shifted to their mean on the way."""
+    shift = sizes_SJ.mean(0)
+    x = np.column_stack([np.ones(len(sizes_SJ)), sizes_SJ - shift])
+    moments = np.einsum("bs,sj,sk->bjk", weights_BS, x, x)
+    lines = np.linalg.solve(moments, ((weights_BS * y_BS) @ x)[..., None])[..., 0]
+    lines[:, 0] -= lines[:, 1:] @ shift
     return lines
 
 

@@ -54,7 +54,7 @@ class Repetition(Form):
         return log_r, np.stack(slopes, axis=-1)
 
     def starts(self, x_IK: Array, y_I: Array) -> Array:
-        """Exponents and fading on a grid; the rest projected out, once with all params useful, then with those found."""
+        """Exponents and fading on a grid; the rest projected out, first with all params useful, then those found."""
         alpha = np.repeat(EXPONENT_GRID, len(HALF_LIVES))
         log_rd, log_rn = np.tile(HALF_LIVES, (len(EXPONENT_GRID), 1)).T
         n, d = x_IK[:, 0], x_IK[:, 1]
