@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -52,6 +53,14 @@ def test_two_stages_forecast_the_metric_of_a_larger_run():
     assert answer.to_json()["metric"] == "acc"
 
 
+def test_a_metric_that_is_better_when_lower_has_its_ceiling_below():
+    runs = table(noise=0.003, flops=False)
+    law = fit_metric(RunTable(tuple(stretched(run, -1.0, 1.0) for run in runs)), "acc", draws=20)
+    assert law.parameters["ceiling"] == pytest.approx(0.1, abs=0.03)
+    assert law.parameters["floor"] == pytest.approx(0.75, abs=0.03)
+    assert law.parameters["k"] > 0
+
+
 def test_a_metric_at_chance_is_refused():
     flat = table(noise=0.02, flops=False, low=4.5, high=6.0)
     with pytest.raises(Refusal, match="hardly moves"):
@@ -61,6 +70,19 @@ def test_a_metric_at_chance_is_refused():
 def test_a_ceiling_that_no_run_has_neared_is_a_guess():
     law = fit_metric(table(noise=0.001, flops=False, low=2.75), "acc", draws=20)
     assert "its ceiling is a guess" in " ".join(law.warnings)
+
+
+def test_the_ends_of_a_share_stay_within_it_and_those_of_others_do_not():
+    runs = table(flops=False, low=2.75)
+    law = fit_metric(RunTable(tuple(stretched(run, 1.3, -0.2) for run in runs)), "acc", draws=20)
+    assert law.parameters["ceiling"] <= 1.0
+    assert law.draws[:, 1].max() <= 1.0
+    points = fit_metric(RunTable(tuple(stretched(run, 130.0, -20.0) for run in runs)), "acc", draws=20)
+    assert points.parameters["ceiling"] > 1.0
+
+
+def stretched(run, factor, shift):
+    return replace(run, extra={"acc": repr(factor * float(run.extra["acc"]) + shift)})
 
 
 def test_bad_columns_are_named():

@@ -2,7 +2,6 @@
 
 import re
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -110,6 +109,16 @@ def test_a_missing_column_is_named():
         fit(table, form="shape")
 
 
+def test_what_no_run_shows_is_refused():
+    runs = made("moe").runs
+    with pytest.raises(Refusal, match="no run repeats its data"):
+        fit(RunTable(tuple(replace(run, unique_tokens=run.tokens) for run in runs)), form="repetition")
+    with pytest.raises(Refusal, match="the same share of active params"):
+        fit(RunTable(tuple(replace(run, active_params=run.params) for run in runs)), form="moe")
+    with pytest.raises(Refusal, match="about the same n_layer"):
+        fit(RunTable(tuple(replace(run, d_model=run.params, n_layer=12.0) for run in runs)), form="shape")
+
+
 def test_repeated_runs_are_fitted_by_the_form_of_repetition_alone():
     table = made("repetition")
     assert len(fit(table, form="repetition", draws=20).runs) == len(table)
@@ -131,30 +140,3 @@ def test_descend_finds_a_median_as_huber_s_loss_narrows():
 
     assert descend(model, np.zeros(1), y)[0] == pytest.approx([y.mean()])
     assert descend(model, np.zeros(1), y, delta=1e-4)[0] == pytest.approx([0.15], abs=1e-3)
-
-
-SHARED = Path(__file__).parents[2] / ".." / "shared" / "runs"
-
-
-@pytest.mark.skipif(not SHARED.exists(), reason="the published tables are not here")
-def test_published_errors_of_the_overtraining_law():
-    import csv
-
-    with (SHARED / "gadre_overtrain.csv").open(encoding="utf-8", newline="") as file:
-        rows = [row for row in csv.DictReader(file) if "rpj" in row["name"]]
-    keys = ("params", "tokens", "loss", "tokens_mult")
-    n, d, loss, mult = (np.array([float(row[key]) for row in rows]) for key in keys)
-    small = ((mult == 20) & (n < 1e9)) | ((mult == 320) & (n < 2e7))
-    assert small.sum() == 5
-    form, x = FORMS["overtraining"], np.log(np.stack([n, d], axis=1))
-    centre = form.centre(x[small])
-
-    def model(theta):
-        f, _, slopes = form.gradient(theta[None], x[small] - centre)
-        return np.exp(f[0]), np.exp(f[0])[:, None] * slopes[0]
-
-    starts = form.starts(x[small] - centre, np.log(loss[small]))
-    theta, _ = min((descend(model, start, loss[small]) for start in starts), key=lambda found: found[1])
-    errors = 100 * (np.exp(form.log_loss(theta[None], x - centre)[0]) / loss - 1)
-    large = [int(np.argmax((mult == 640) & (n > 1e9))), int(np.argmax((mult == 20) & (n > 5e9)))]
-    assert np.abs(errors[large]) == pytest.approx([0.71, 0.73], abs=0.01)

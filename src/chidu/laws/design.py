@@ -7,6 +7,9 @@ from chidu.laws.forms import FORMS, Form
 from chidu.runs import RunTable
 from chidu.stats import Array
 
+SAME = 0.05
+"""Log range within which a column counts as never varied."""
+
 
 def choose_form(runs: RunTable, form: str) -> Form:
     """Find a form by name; `auto` is Chinchilla's where params and tokens are known, else the compute frontier.
@@ -46,7 +49,7 @@ def check_enough(table: RunTable, shape: Form) -> None:
 
     Raises:
         InputError: fewer runs than parameters.
-        Refusal: hardly any two runs differ in size.
+        Refusal: hardly any two runs differ in size, or the form's own columns never vary.
     """
     needed = len(shape.names)
     if len(table) < needed:
@@ -54,12 +57,30 @@ def check_enough(table: RunTable, shape: Form) -> None:
             f"{len(table)} {_plural('run', len(table))}, but the law has {needed} parameters: "
             f"add at least {needed - len(table)} more"
         )
+    _check_varied(table, shape)
     points = {tuple(row) for row in np.stack([table.column(name) for name in shape.inputs], axis=1)}
     if len(points) < 3:
         raise Refusal(
             f"the runs are of only {len(points)} different {' and '.join(shape.inputs)}: no law can be seen in them; "
             "add runs of other sizes"
         )
+
+
+def _check_varied(table: RunTable, shape: Form) -> None:
+    """Refuse what the forms of more than size and length are for, where no run shows it."""
+    if len(shape.inputs) < 3:
+        return
+    logs = {name: np.log(table.column(name)) for name in shape.inputs}
+    for name, values in logs.items():
+        if np.ptp(values) < SAME:
+            raise Refusal(
+                f"all runs have about the same {name} ({np.exp(values.mean()):.3g}): "
+                f"the {shape.key} law needs runs that differ in it"
+            )
+    if shape.key == "repetition" and (logs["tokens"] - logs["unique_tokens"]).max() < SAME:
+        raise Refusal("no run repeats its data, so nothing can be said of repetition; fit form='tied'")
+    if shape.key == "moe" and np.ptp(logs["active_params"] - logs["params"]) < SAME:
+        raise Refusal("every run has the same share of active params; fit form='chinchilla'")
 
 
 def _plural(word: str, count: int) -> str:

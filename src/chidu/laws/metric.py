@@ -1,7 +1,8 @@
 """From loss to a task's metric, and from compute to loss to metric.
 
-metric = floor + (ceiling - floor) / (1 + exp(k (L - L_mid))): a sigmoid in the loss, flat at chance and at the ceiling
-(Bhagia et al. 2412.04403, section 3.2). Chained after a law of the loss it forecasts the metric of a run that was not
+metric = floor + (ceiling - floor) / (1 + exp(k (L - L_mid))): a sigmoid in the loss, from the floor, which a model of
+high loss has (chance), to the ceiling (Bhagia et al. 2412.04403, section 3.2). Of a metric that is a share, such as
+accuracy, neither end leaves 0 to 1. Chained after a law of the loss it forecasts the metric of a run that was not
 trained: each drawn loss goes through a drawn sigmoid.
 """
 
@@ -14,6 +15,7 @@ import numpy as np
 from chidu.errors import InputError, Refusal
 from chidu.laws.fit import Fit
 from chidu.laws.least_squares import descend
+from chidu.laws.select import NDBool
 from chidu.runs import RunTable
 from chidu.stats import Array, Interval, quantile_interval
 
@@ -21,6 +23,8 @@ NAMES = ("floor", "ceiling", "k", "L_mid")
 STEEPNESS = np.array([1.0, 2.0, 4.0, 8.0, 16.0])
 """Values of k that the starts try, per nat."""
 MIDDLES = 13
+REFIT = 20
+"""Steps of each bootstrap refit from the fit itself."""
 LEAST = 6
 """Runs below which four parameters cannot be told apart."""
 FLAT = 3.0
@@ -113,7 +117,7 @@ def sigmoid(theta_4: Array, loss: Array) -> tuple[Array, Array]:
     return floor + (ceiling - floor) * high, np.stack([1 - high, high, -bend * (loss - middle), bend * k], axis=-1)
 
 
-def fit_metric(table: RunTable, metric: str, *, draws: int = 300, seed: int = 0) -> MetricLaw:
+def fit_metric(table: RunTable, metric: str, *, draws: int = 200, seed: int = 0) -> MetricLaw:
     """Fit a sigmoid of the loss to a metric column by least squares, weighing outliers down (Huber's loss).
 
     Args:
@@ -124,12 +128,12 @@ def fit_metric(table: RunTable, metric: str, *, draws: int = 300, seed: int = 0)
 
     Raises:
         InputError: no such column, text in it, or too few rows with it.
-        Refusal: the metric does not fall with the loss, or hardly moves.
+        Refusal: the metric hardly moves with the loss.
     """
     loss, value = _read(table, metric)
     theta, noise = _fit(loss, value)
     span = float(np.ptp(sigmoid(theta, loss)[0]))
-    if theta[2] * (theta[1] - theta[0]) <= 0 or span < FLAT * noise:
+    if span < FLAT * noise:
         raise Refusal(
             f"{metric} hardly moves with the loss (by {span:.3g} over the runs, noise {noise:.3g}): "
             "no curve can be seen; add larger runs or take a metric that is above chance"
@@ -137,9 +141,7 @@ def fit_metric(table: RunTable, metric: str, *, draws: int = 300, seed: int = 0)
     rng = np.random.default_rng(seed)
     picks = rng.multinomial(len(loss), np.full(len(loss), 1 / len(loss)), draws).astype(float)
     delta = max(2 * noise, 1e-6)
-    refits = np.array(
-        [descend(lambda t: sigmoid(t, loss), theta, value, weights_I=w, delta=delta, iterations=30)[0] for w in picks]
-    )
+    refits = np.array([_descend(loss, value, theta, w, delta, REFIT) for w in picks])
     return MetricLaw(
         metric=metric,
         parameters={name: float(theta[j]) for j, name in enumerate(NAMES)},
@@ -186,10 +188,34 @@ def _fit(loss: Array, value: Array) -> tuple[Array, float]:
             misfit = float(((ends[0] * (1 - high) + ends[1] * high - value) ** 2).sum())
             if misfit < lowest:
                 best, lowest = np.array([*ends, k, middle]), misfit
-    theta, _ = descend(lambda t: sigmoid(t, loss), best, value)
+    every = np.ones(len(loss))
+    theta = _descend(loss, value, best, every, np.inf)
     noise = _noise(value - sigmoid(theta, loss)[0])
-    theta, _ = descend(lambda t: sigmoid(t, loss), theta, value, delta=max(2 * noise, 1e-6))
+    theta = _descend(loss, value, theta, every, max(2 * noise, 1e-6))
     return theta, _noise(value - sigmoid(theta, loss)[0])
+
+
+def _descend(loss: Array, value: Array, start: Array, weights: Array, delta: float, iterations: int = 200) -> Array:
+    """Fit from a start; of a share, an end that leaves 0 to 1 is held at the border and the rest fitted again."""
+    held, theta = np.zeros(4, dtype=bool), start.copy()
+    share = (value >= 0).all() and (value <= 1).all()
+    while True:
+        free = ~held
+
+        def model(part: Array, free: NDBool = free, at: Array = theta) -> tuple[Array, Array]:
+            whole = at.copy()
+            whole[free] = part
+            f, slopes = sigmoid(whole, loss)
+            return f, slopes[:, free]
+
+        found = descend(model, theta[free], value, weights_I=weights, delta=delta, iterations=iterations)
+        theta = theta.copy()
+        theta[free] = found[0]
+        out = free & np.array([*((theta[:2] < 0) | (theta[:2] > 1)), False, False])
+        if not share or not out.any():
+            return theta if theta[2] > 0 else np.array([theta[1], theta[0], -theta[2], theta[3]])
+        theta[out] = np.clip(theta[out], 0.0, 1.0)
+        held |= out
 
 
 def _noise(error: Array) -> float:
