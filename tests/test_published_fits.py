@@ -1,4 +1,4 @@
-"""The page's table of published fits is the benchmark's result; the quick studies are done again where the tables are."""
+"""The table of published fits in the docs is the benchmark's result; quick studies are done again with the tables."""
 
 import importlib.util
 import json
