@@ -2,7 +2,8 @@
 
 A law is a power law towards a floor, L(x) = E + R(x). Its parameters are a row `theta`: log E first, then those of
 log R, written over logs of the inputs that are *centred* on the table, so that amplitudes and exponents hardly
-correlate. Shapes: B laws at once, I rows, K inputs (params and tokens, or flops), P parameters.
+correlate. A form without a floor, L(x) = R(x), has no log E. Shapes: B laws at once, I rows, K inputs (params and
+tokens, flops, ...), J powers that are summed, P parameters.
 """
 
 from abc import ABC, abstractmethod
@@ -24,10 +25,15 @@ class Form(ABC):
     """The columns it reads."""
     exponents: ClassVar[slice]
     """Where the exponents stand in `theta`."""
+    floor: ClassVar[bool] = True
+    """Whether `theta` begins with log E."""
 
     @abstractmethod
     def log_reducible(self, theta_BP: Array, x_IK: Array) -> tuple[Array, Array]:
-        """Log of the reducible loss R, [B, I], and its derivatives by the parameters after log E, [B, I, P - 1]."""
+        """Log of the reducible loss R, [B, I], and its derivatives by the parameters after log E, [B, I, P - 1].
+
+        Of a form without a floor: by all of them, [B, I, P].
+        """
 
     @abstractmethod
     def starts(self, x_IK: Array, y_I: Array) -> Array:
@@ -41,13 +47,21 @@ class Form(ABC):
     def from_natural(self, values_P: Array, centre_K: Array) -> Array:
         """Invert `natural` for one law, [P] -> [P]."""
 
+    def centre(self, x_IK: Array) -> Array:
+        """What the log inputs are centred on, [K]: their means. Inputs that a form compares share one centre."""
+        return x_IK.mean(0)
+
     def log_loss(self, theta_BP: Array, x_IK: Array) -> Array:
         """Log of the loss, [B, I]."""
+        if not self.floor:
+            return self.log_reducible(theta_BP, x_IK)[0]
         return log_add(theta_BP[:, :1], self.log_reducible(theta_BP, x_IK)[0])[0]
 
     def gradient(self, theta_BP: Array, x_IK: Array) -> tuple[Array, Array, Array]:
         """Log of the loss [B, I], the reducible share R / L [B, I], and d log L / d theta [B, I, P]."""
         log_r, slopes = self.log_reducible(theta_BP, x_IK)
+        if not self.floor:
+            return log_r, np.ones_like(log_r), slopes
         f, floor_share = log_add(theta_BP[:, :1], log_r)
         share = 1.0 - floor_share
         return f, share, np.concatenate([floor_share[..., None], share[..., None] * slopes], axis=-1)
@@ -67,6 +81,14 @@ def log_add(u: Array, v: Array) -> tuple[Array, Array]:
     return np.maximum(u, v) + np.log(1.0 + small), np.where(gap > 0, 1.0, small) / (1.0 + small)
 
 
+def log_sum(terms_BIJ: Array) -> tuple[Array, Array]:
+    """Log of the sum of exp over the last axis, [B, I], and each one's share of it, [B, I, J]."""
+    largest = terms_BIJ.max(-1, keepdims=True)
+    parts = np.exp(terms_BIJ - largest)
+    total = parts.sum(-1, keepdims=True)
+    return (largest + np.log(total))[..., 0], parts / total
+
+
 def bounded_exp(values: Array) -> Array:
     """exp, at most 1e300: amplitudes of laws with absurd exponents are absurd, but finite."""
     return np.exp(np.minimum(values, 690.0))
@@ -76,9 +98,10 @@ def project(powers_SIJ: Array, y_I: Array) -> tuple[Array, Array]:
     """Variable projection (Golub and Pereyra 1973): the best log coefficients for each set of powers, and its misfit.
 
     For fixed exponents the law is linear in its coefficients, powers [S, I, J] @ coefficients; they are found by least
-    squares of the relative error, and kept positive. Returns log coefficients [S, J] and mean squared errors [S].
+    squares of the relative error, and kept positive. Returns log coefficients [S, J] and mean squared errors [S]. The
+    log losses y may differ between the sets, [S, I].
     """
-    relative = powers_SIJ * np.exp(-y_I)[:, None]
+    relative = powers_SIJ * np.exp(-y_I)[..., None]
     moments = np.einsum("sij,sik->sjk", relative, relative)
     ridge = 1e-10 * np.trace(moments, axis1=1, axis2=2)[:, None, None] * np.eye(moments.shape[1])
     solution = np.linalg.solve(moments + ridge, relative.sum(1)[..., None])[..., 0]

@@ -1,5 +1,7 @@
 """L = E + A / N^alpha + B / D^alpha: one exponent for both (as fitted by Muennighoff et al. 2305.16264)."""
 
+from typing import ClassVar
+
 import numpy as np
 
 from chidu.laws.forms.form import EXPONENT_GRID, Form, best_starts, bounded_exp, log_add, project
@@ -10,7 +12,7 @@ class Tied(Form):
     """theta = (log E, a, b, alpha)."""
 
     key = "tied"
-    names = ("E", "A", "B", "alpha")
+    names: ClassVar[tuple[str, ...]] = ("E", "A", "B", "alpha")
     inputs = ("params", "tokens")
     exponents = slice(3, 4)
 
