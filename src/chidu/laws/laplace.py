@@ -11,13 +11,10 @@ covariance is S = D + V V', D diagonal, V = tau w Z. Everything below goes throu
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from chidu.laws import priors
 from chidu.laws.forms.form import Form
-from chidu.stats import Array
-
-Index = NDArray[np.intp]
+from chidu.stats import Array, Index
 
 ROUNDS = 40
 

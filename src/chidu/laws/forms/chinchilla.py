@@ -4,7 +4,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from chidu.laws.forms.form import EXPONENT_GRID, Form, best_starts, bounded_exp, log_add, project
+from chidu.laws.forms.form import EXPONENT_GRID, Form, bend_of_terms, best_starts, bounded_exp, log_add, project
 from chidu.stats import Array
 
 
@@ -22,6 +22,13 @@ class Chinchilla(Form):
         n, d = x_IK[:, 0], x_IK[:, 1]
         log_r, share = log_add(a - alpha * n, b - beta * d)
         return log_r, np.stack([share, 1 - share, -share * n, (share - 1) * d], axis=-1)
+
+    def bend(self, theta_BP: Array, x_IK: Array, weights_BI: Array, slopes_BIP: Array) -> Array:
+        """See Form."""
+        floor, of_n, of_d = (slopes_BIP[..., j] for j in range(3))
+        n, d = x_IK[:, 0], x_IK[:, 1]
+        terms = ((floor, {0: 1.0}), (of_n, {1: 1.0, 3: -n}), (of_d, {2: 1.0, 4: -d}))
+        return bend_of_terms(weights_BI, terms, theta_BP.shape[1])
 
     def starts(self, x_IK: Array, y_I: Array) -> Array:
         """Every pair of exponents on a grid, the linear rest projected out."""

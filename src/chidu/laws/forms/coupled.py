@@ -26,6 +26,25 @@ class Coupled(Chinchilla):
         by_log_k = k * (total - share * u - (1 - share) * v)
         return k * total, np.stack([share, 1 - share, -share * n, (share - 1) * d, by_log_k], axis=-1)
 
+    def bend(self, theta_BP: Array, x_IK: Array, weights_BI: Array, slopes_BIP: Array) -> Array:
+        """See Form. With log R = k T, T = log(exp u + exp v), R'' / R = k^2 T' T' + (k T)''."""
+        a, b, alpha, beta, log_k = (theta_BP[:, j, None] for j in range(1, 6))
+        k, n, d = np.exp(log_k), x_IK[:, 0], x_IK[:, 1]
+        u, v = (a - alpha * n) / k, (b - beta * d) / k
+        total, share = log_add(u, v)
+        one = np.ones_like(share)
+        apart = np.stack([one, -one, -n * one, d * one, k * (v - u)], axis=-1)
+        entropy = total - share * u - (1 - share) * v
+        first = np.stack([share, 1 - share, -share * n, (share - 1) * d, k * entropy], axis=-1)
+        floor = slopes_BIP[..., 0]
+        left = weights_BI * (1 - floor)
+        out = np.zeros((len(weights_BI), 6, 6))
+        out[:, 0, 0] = (weights_BI * floor).sum(1)
+        for weight, slopes in ((left, first), (left * share * (1 - share) / k, apart)):
+            out[:, 1:, 1:] += np.swapaxes(slopes * weight[..., None], 1, 2) @ slopes
+        out[:, 5, 5] += (left * k * entropy).sum(1)
+        return out
+
     def starts(self, x_IK: Array, y_I: Array) -> Array:
         """Chinchilla's starts, with k = 1 and k = 1/2."""
         plain = super().starts(x_IK, y_I)

@@ -6,11 +6,16 @@ correlate. Shapes: B laws at once, I rows, K inputs (params and tokens, or flops
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 import numpy as np
 
 from chidu.stats import Array
+
+
+STEP = 1e-5
+"""Of the central differences, where a form does not know its second derivatives."""
 
 
 class Form(ABC):
@@ -24,6 +29,12 @@ class Form(ABC):
     """The columns it reads."""
     exponents: ClassVar[slice]
     """Where the exponents stand in `theta`."""
+
+    def __init_subclass__(cls, **options: object) -> None:
+        """A form that changes its parent's curve does not inherit its second derivatives."""
+        super().__init_subclass__(**options)
+        if {"log_reducible", "log_loss", "gradient"} & vars(cls).keys() and "bend" not in vars(cls):
+            cls.bend = Form.bend  # type: ignore[method-assign]
 
     @abstractmethod
     def log_reducible(self, theta_BP: Array, x_IK: Array) -> tuple[Array, Array]:
@@ -52,6 +63,21 @@ class Form(ABC):
         share = 1.0 - floor_share
         return f, share, np.concatenate([floor_share[..., None], share[..., None] * slopes], axis=-1)
 
+    def bend(self, theta_BP: Array, x_IK: Array, weights_BI: Array, slopes_BIP: Array) -> Array:
+        """Second derivatives of the loss by theta over the loss, summed over the rows with weights, [B, P, P].
+
+        With the slopes s = d log L / d theta, as `gradient` gives them, it holds the curvature of log L too:
+        L'' / L = (log L)'' + s s'. Where L is a sum of exponentials, as in most forms, this is the simpler of the two.
+        Here by central differences of `gradient`; forms that know theirs exactly override it.
+        """
+        columns = []
+        for step in STEP * np.eye(theta_BP.shape[1]):
+            up, down = (self.gradient(theta_BP + sign * step, x_IK)[2] for sign in (1, -1))
+            columns.append(weighted_sum(weights_BI, (up - down) / (2 * STEP)))
+        bent = np.stack(columns, axis=1)
+        squares = np.swapaxes(slopes_BIP * weights_BI[..., None], 1, 2) @ slopes_BIP
+        return 0.5 * (bent + np.swapaxes(bent, 1, 2)) + squares
+
     def balance(self, theta_BP: Array, at_K: Array) -> tuple[Array, Array]:
         """Log of (what more params would save) / (what more tokens would save) at a point, [B]; its gradient, [B, P].
 
@@ -65,6 +91,33 @@ def log_add(u: Array, v: Array) -> tuple[Array, Array]:
     gap = u - v
     small = np.exp(-np.abs(gap))
     return np.maximum(u, v) + np.log(1.0 + small), np.where(gap > 0, 1.0, small) / (1.0 + small)
+
+
+def weighted_sum(weights_BI: Array, values_BIP: Array) -> Array:
+    """Sum over the rows, [B, P]."""
+    return (weights_BI[:, None] @ values_BIP)[:, 0]
+
+
+def bend_of_terms(weights_BI: Array, terms: Sequence[tuple[Array, Mapping[int, Array | float]]], size: int) -> Array:
+    """`Form.bend` of a loss that is a sum of exponentials of linear functions of theta, exactly.
+
+    Args:
+        weights_BI: of the rows.
+        terms: of each exponential its share of the loss, [B, I], and its exponent's derivatives: the parameter's place
+            in theta -> [I] or a number.
+        size: number of parameters P.
+    """
+    out = np.zeros((len(weights_BI), size, size))
+    rows = weights_BI.shape[1]
+    for share, slopes in terms:
+        places, columns = list(slopes), [np.broadcast_to(np.asarray(v, dtype=float), rows) for v in slopes.values()]
+        pairs = [(j, k) for j in range(len(places)) for k in range(j + 1)]
+        sums = (weights_BI * share) @ np.stack([columns[j] * columns[k] for j, k in pairs], axis=1)
+        for (j, k), value in zip(pairs, sums.T, strict=True):
+            out[:, places[j], places[k]] += value
+            if j != k:
+                out[:, places[k], places[j]] += value
+    return out
 
 
 def bounded_exp(values: Array) -> Array:

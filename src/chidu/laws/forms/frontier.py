@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from chidu.laws.forms.form import EXPONENT_GRID, Form, best_starts, bounded_exp, project
+from chidu.laws.forms.form import EXPONENT_GRID, Form, bend_of_terms, best_starts, bounded_exp, project
 from chidu.stats import Array
 
 
@@ -20,6 +20,11 @@ class Frontier(Form):
         c = x_IK[:, 0]
         log_r = a - alpha * c
         return log_r, np.stack([np.ones_like(log_r), np.broadcast_to(-c, log_r.shape)], axis=-1)
+
+    def bend(self, theta_BP: Array, x_IK: Array, weights_BI: Array, slopes_BIP: Array) -> Array:
+        """See Form."""
+        terms = ((slopes_BIP[..., 0], {0: 1.0}), (slopes_BIP[..., 1], {1: 1.0, 2: -x_IK[:, 0]}))
+        return bend_of_terms(weights_BI, terms, theta_BP.shape[1])
 
     def starts(self, x_IK: Array, y_I: Array) -> Array:
         """Every exponent on a grid, the linear rest projected out."""
