@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from chidu.laws.forms.form import Form, weighted_sum
 from chidu.laws.resample import resample
@@ -22,6 +23,8 @@ STAGES = ((0.1, 20), (0.02, 15), (0.005, 15))
 """The scales that come before it, and how many Gauss-Newton steps each takes at most."""
 CHUNK = 16_000
 """Rows x laws worked on at once: what fits a core's cache."""
+PART = 4_000_000
+"""Rows x tables resampled at once: what a small memory holds."""
 LONGEST_STEP = 2.0
 """In any parameter: logs of amplitudes, exponents."""
 SETTLED = 1e-10
@@ -39,8 +42,35 @@ def huber(error: Array, delta: float) -> Array:
     return size * (np.abs(error) - 0.5 * size)
 
 
+@dataclass
+class _Laws:
+    """Laws on their way down, W of them."""
+
+    place: Index
+    """Which of the batch they are, [W]."""
+    theta: Array
+    f: Array
+    """Log losses, [W, I]."""
+    slopes: Array
+    """Derivatives of `f`, [W, I, P]."""
+    objective: Array
+    damping: Array
+    scale: Array
+    """Largest curvature met so far in each parameter, [W, P]."""
+    steps: Index
+
+    def keep(self, kept: NDArray[np.bool_]) -> "_Laws":
+        """Some of them."""
+        return _Laws(*[value[kept] for value in vars(self).values()])
+
+    def join(self, others: "_Laws") -> "_Laws":
+        """All of both."""
+        pairs = zip(vars(self).values(), vars(others).values(), strict=True)
+        return _Laws(*[np.concatenate(pair) for pair in pairs])
+
+
 @dataclass(frozen=True)
-class _Batch:
+class _Task:
     """What each law of a batch is fitted to."""
 
     form: Form
@@ -50,40 +80,79 @@ class _Batch:
     weights: Array
     """[1, I] or [B, I]."""
     delta: float
+    exact: bool
     tie: Tie | None
 
-    def take(self, rows: Array, moving: Index) -> Array:
-        """Of some laws."""
-        return rows if len(rows) == 1 else rows[moving]
+    def start(self, theta: Array, place: Index) -> _Laws:
+        """Laws before their first step."""
+        f, _, slopes = self.form.gradient(theta, self.x)
+        count = len(place)
+        damping, steps = np.full(count, FIRST_DAMPING), np.zeros(count, dtype=np.intp)
+        return _Laws(place, theta, f, slopes, self.value(theta, f, place), damping, np.zeros_like(theta), steps)
 
-    def value(self, theta: Array, f: Array, moving: Index) -> Array:
-        """The objective, [B]."""
-        error = self.take(self.y, moving) - f
-        out = (self.take(self.weights, moving) * huber(error, self.delta)).sum(1)
-        return out + self.tie(theta, moving)[0] if self.tie else out
+    def value(self, theta: Array, f: Array, place: Index) -> Array:
+        """The objective, [W]."""
+        out = (_of(self.weights, place) * huber(_of(self.y, place) - f, self.delta)).sum(1)
+        return out + self.tie(theta, place)[0] if self.tie else out
 
-    def derivatives(self, theta: Array, f: Array, slopes: Array, moving: Index, exact: bool) -> tuple[Array, Array]:
-        """Downhill gradient [B, P]; second derivatives [B, P, P], or where not `exact` those of a square above F.
+    def derivatives(self, laws: _Laws) -> tuple[Array, Array]:
+        """Downhill gradient [W, P]; second derivatives [W, P, P], or where not `exact` those of a square above F.
 
         With psi = Huber's derivative, F'' = sum w (psi' + psi) s s' - sum w psi L'' / L (see `Form.bend`). The square
         above F that touches it here has w psi / error instead, and no second derivatives of the law.
         """
-        error = self.take(self.y, moving) - f
-        weights = np.broadcast_to(self.take(self.weights, moving), error.shape)
-        size = np.abs(error)
+        error = _of(self.y, laws.place) - laws.f
+        weights, size = _of(self.weights, laws.place), np.abs(error)
         psi = weights * np.clip(error, -self.delta, self.delta)
-        if exact:
+        if self.exact:
             squares = psi + weights * (size <= self.delta)
         else:
             squares = weights / np.maximum(size / self.delta, 1.0)
-        pull = weighted_sum(psi, slopes)
-        curvature = np.swapaxes(slopes * squares[..., None], 1, 2) @ slopes
-        if exact:
-            curvature = curvature - self.form.bend(theta, self.x, psi, slopes)
+        pull = weighted_sum(psi, laws.slopes)
+        curvature = np.swapaxes(laws.slopes * squares[..., None], 1, 2) @ laws.slopes
+        if self.exact:
+            curvature -= self.form.bend(laws.theta, self.x, psi, laws.slopes)
         if self.tie:
-            _, more_pull, more_curvature = self.tie(theta, moving)
+            _, more_pull, more_curvature = self.tie(laws.theta, laws.place)
             pull, curvature = pull + more_pull, curvature + more_curvature
         return pull, curvature
+
+    def step(self, laws: _Laws) -> NDArray[np.bool_]:
+        """Move each law that a damped step takes downhill; tell which have settled, [W]."""
+        pull, curvature = self.derivatives(laws)
+        laws.scale = np.maximum(laws.scale, np.abs(np.einsum("bii->bi", curvature)))
+        step = _solve(curvature, laws.scale, laws.damping, pull)
+        trial = laws.theta + step
+        f, _, slopes = self.form.gradient(trial, self.x)
+        reached = self.value(trial, f, laws.place)
+        gain, promised = laws.objective - reached, np.abs((pull * step).sum(1))
+        settled = (promised <= SETTLED * laws.objective) & (laws.damping <= 1.0)
+        settled |= (laws.damping >= LAST_DAMPING) | (laws.objective == 0)
+        better = gain > 0
+        laws.theta[better], laws.objective[better] = trial[better], reached[better]
+        laws.f[better], laws.slopes[better] = f[better], slopes[better]
+        # a step that gained what it promised is trusted more; one that climbed is tried again, shorter
+        trusted = np.where(gain > 0.25 * promised, 0.2, 1.0)
+        laws.damping = np.where(better, laws.damping * trusted, np.maximum(laws.damping * 8, 1e-6))
+        laws.steps += 1
+        return settled
+
+
+def _of(rows: Array, place: Index) -> Array:
+    """Some laws' rows, [W, I], or the one that all share, [1, I]."""
+    return rows if len(rows) == 1 else rows[place]
+
+
+def _solve(curvature: Array, scale: Array, damping: Array, pull: Array) -> Array:
+    """Damped Newton step, solved in units in which each parameter's curvature is one; [W, P]."""
+    unit = 1.0 / np.sqrt(np.maximum(scale, 1e-12 * scale.max(1, keepdims=True)) + 1e-200)
+    scaled = curvature * unit[:, :, None] * unit[:, None] + (damping + 1e-13)[:, None, None] * np.eye(scale.shape[1])
+    right = (pull * unit)[..., None]
+    try:
+        step = np.linalg.solve(scaled, right)
+    except np.linalg.LinAlgError:
+        step = np.linalg.pinv(scaled) @ right
+    return np.clip(step[..., 0] * unit, -LONGEST_STEP, LONGEST_STEP)
 
 
 def minimise(
@@ -98,7 +167,9 @@ def minimise(
     exact: bool = True,
     tie: Tie | None = None,
 ) -> tuple[Array, Array]:
-    """Go downhill from each start by damped Newton steps; laws that have settled leave the batch.
+    """Go downhill from each start by damped Newton steps.
+
+    A part of the batch is worked on at once; a law that has settled leaves it, and a waiting one takes its place.
 
     Args:
         form: the shape of the laws.
@@ -107,54 +178,29 @@ def minimise(
         y: log losses, [I], or each law's own, [B, I].
         weights_BI: of the rows, or [1, I] for all laws.
         delta: Huber's scale.
-        iterations: steps at most.
+        iterations: steps at most, 1 or more.
         exact: Newton's second derivatives, else reweighted Gauss-Newton: surer from afar, slower near by.
         tie: what to add to the objective.
 
     Returns:
         The laws reached [B, P] and their objectives [B]: none above its start's.
     """
-    batch = _Batch(form, x_IK, np.atleast_2d(y), weights_BI, delta, tie)
-    theta, moving = theta_BP.copy(), np.arange(len(theta_BP))
-    f, _, slopes = form.gradient(theta, x_IK)
-    objective = batch.value(theta, f, moving)
-    damping, scale = np.full(len(theta), FIRST_DAMPING), np.zeros_like(theta)
-    for _ in range(iterations):
-        here = theta[moving]
-        pull, curvature = batch.derivatives(here, f, slopes, moving, exact)
-        scale = np.maximum(scale, np.abs(np.einsum("bii->bi", curvature)))
-        step = _solve(curvature, scale, damping, pull)
-        trial = here + step
-        f_trial, _, slopes_trial = form.gradient(trial, x_IK)
-        reached = batch.value(trial, f_trial, moving)
-        before = objective[moving]
-        better = reached < before
-        promised = np.abs((pull * step).sum(1))
-        settled = (promised <= SETTLED * before) & (damping <= 1.0) | (damping >= LAST_DAMPING) | (before == 0)
-        theta[moving], objective[moving] = np.where(better[:, None], trial, here), np.where(better, reached, before)
-        # a step that gained what it promised is trusted more, one that climbed is tried again, shorter
-        good = before - reached > 0.25 * promised
-        damping = np.where(better, damping * np.where(good, 0.2, 1.0), np.maximum(damping * 8, 1e-6))
-        f, slopes = np.where(better[:, None], f_trial, f), np.where(better[:, None, None], slopes_trial, slopes)
-        if settled.any():
-            stay = ~settled
-            moving, damping, scale, f, slopes = (part[stay] for part in (moving, damping, scale, f, slopes))
-            if len(moving) == 0:
-                break
+    task = _Task(form, x_IK, np.atleast_2d(y), weights_BI, delta, exact, tie)
+    width = max(1, CHUNK // len(x_IK))
+    theta, objective = theta_BP.copy(), np.zeros(len(theta_BP))
+    laws = task.start(theta_BP[:width], np.arange(min(width, len(theta))))
+    waiting = len(laws.place)
+    while len(laws.place):
+        done = task.step(laws) | (laws.steps >= iterations)
+        if not done.any():
+            continue
+        theta[laws.place[done]], objective[laws.place[done]] = laws.theta[done], laws.objective[done]
+        laws = laws.keep(~done)
+        if waiting < len(theta) and len(laws.place) <= 0.75 * width:
+            place = np.arange(waiting, min(len(theta), waiting + width - len(laws.place)))
+            laws = laws.join(task.start(theta_BP[place], place))
+            waiting += len(place)
     return theta, objective
-
-
-def _solve(curvature: Array, scale: Array, damping: Array, pull: Array) -> Array:
-    """Damped Newton step, in units in which each parameter's curvature is one; [B, P]."""
-    largest = scale.max(1, keepdims=True)
-    unit = 1.0 / np.sqrt(np.maximum(scale, 1e-12 * largest) + 1e-200)
-    scaled = curvature * unit[:, :, None] * unit[:, None] + (damping + 1e-13)[:, None, None] * np.eye(scale.shape[1])
-    right = (pull * unit)[..., None]
-    try:
-        step = np.linalg.solve(scaled, right)
-    except np.linalg.LinAlgError:
-        step = np.linalg.pinv(scaled) @ right
-    return np.clip(step[..., 0] * unit, -LONGEST_STEP, LONGEST_STEP)
 
 
 @dataclass(frozen=True)
@@ -203,7 +249,7 @@ def bootstrap_reference(
     """
     fitted = form.log_loss(theta_P[None], x_IK)[0]
     laws = []
-    parts = max(1, draws * len(y_I) // CHUNK)
+    parts = 1 + draws * len(y_I) // PART
     for weights, y in resample(kind, fitted, y_I, len(theta_P), groups, draws, seed, parts):
         count = max(len(weights), len(y))
         theta = np.repeat(theta_P[None], count, axis=0)

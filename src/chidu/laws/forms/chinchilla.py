@@ -4,7 +4,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from chidu.laws.forms.form import EXPONENT_GRID, Form, bend_of_terms, best_starts, bounded_exp, log_add, project
+from chidu.laws.forms.form import EXPONENT_GRID, Form, bend_of_terms, best_starts, bounded_exp, log_add, project, stack_slopes
 from chidu.stats import Array
 
 
@@ -21,7 +21,7 @@ class Chinchilla(Form):
         a, b, alpha, beta = (theta_BP[:, j, None] for j in range(1, 5))
         n, d = x_IK[:, 0], x_IK[:, 1]
         log_r, share = log_add(a - alpha * n, b - beta * d)
-        return log_r, np.stack([share, 1 - share, -share * n, (share - 1) * d], axis=-1)
+        return log_r, stack_slopes([share, 1 - share, -share * n, (share - 1) * d])
 
     def bend(self, theta_BP: Array, x_IK: Array, weights_BI: Array, slopes_BIP: Array) -> Array:
         """See Form."""

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from chidu.laws.forms.form import EXPONENT_GRID, Form, bend_of_terms, best_starts, bounded_exp, project
+from chidu.laws.forms.form import EXPONENT_GRID, Form, bend_of_terms, best_starts, bounded_exp, project, stack_slopes
 from chidu.stats import Array
 
 
@@ -19,7 +19,7 @@ class Frontier(Form):
         a, alpha = theta_BP[:, 1, None], theta_BP[:, 2, None]
         c = x_IK[:, 0]
         log_r = a - alpha * c
-        return log_r, np.stack([np.ones_like(log_r), np.broadcast_to(-c, log_r.shape)], axis=-1)
+        return log_r, stack_slopes([np.ones_like(log_r), np.broadcast_to(-c, log_r.shape)])
 
     def bend(self, theta_BP: Array, x_IK: Array, weights_BI: Array, slopes_BIP: Array) -> Array:
         """See Form."""
