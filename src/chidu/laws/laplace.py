@@ -162,7 +162,9 @@ def find_modes(form: Form, rows: Rows, settings: Settings, start_BP: Array, roun
         if len(moving) == 0:
             break
     local = _linearise(form, rows, settings, theta, mixing, squares)
-    evidence = -_loss(form, rows, settings, theta, local.error, local) - 0.5 * local.log_det - np.log(settings.sd).sum(1)
+    evidence = (
+        -_loss(form, rows, settings, theta, local.error, local) - 0.5 * local.log_det - np.log(settings.sd).sum(1)
+    )
     evidence = evidence - 0.5 * np.linalg.slogdet(local.precision)[1]
     evidence = evidence + (priors.STUDENT / 2 * (np.log(mixing) - mixing + 1)).sum(1)
     return Modes(theta, mixing, local, evidence)

@@ -203,6 +203,12 @@ def minimise(
     return theta, objective
 
 
+def second_derivatives(form: Form, theta_BP: Array, x_IK: Array, y_I: Array, delta: float) -> Array:
+    """Exact second derivatives of the objective, [B, P, P]."""
+    task = _Task(form, x_IK, y_I[None], np.ones((1, len(y_I))), delta, True, None)
+    return task.derivatives(task.start(theta_BP, np.arange(len(theta_BP))))[1]
+
+
 @dataclass(frozen=True)
 class Reference:
     """The reference optimum, [P], and its objective."""
@@ -211,15 +217,19 @@ class Reference:
     objective: float
 
 
+def descend(form: Form, theta_BP: Array, x_IK: Array, y_I: Array) -> tuple[Array, Array]:
+    """Bring starts to the published objective's optima, Huber's scale brought down in steps: laws, objectives."""
+    ones = np.ones((1, len(y_I)))
+    for delta, iterations in STAGES:
+        theta_BP, _ = minimise(form, theta_BP, x_IK, y_I, ones, delta, iterations, exact=False)
+    return minimise(form, theta_BP, x_IK, y_I, ones, DELTA, 60)
+
+
 def fit_reference(form: Form, x_IK: Array, y_I: Array) -> Reference:
     """Find the optimum of the published objective from many starts (2404.10102)."""
-    ones = np.ones((1, len(y_I)))
-    theta = form.starts(x_IK, y_I)
-    for delta, iterations in STAGES:
-        theta, _ = minimise(form, theta, x_IK, y_I, ones, delta, iterations, exact=False)
-    theta, objective = minimise(form, theta, x_IK, y_I, ones, DELTA, 60)
+    theta, objective = descend(form, form.starts(x_IK, y_I), x_IK, y_I)
     best = np.argsort(objective)[:2]
-    theta, objective = minimise(form, theta[best], x_IK, y_I, ones, DELTA, 400)
+    theta, objective = minimise(form, theta[best], x_IK, y_I, np.ones((1, len(y_I))), DELTA, 400)
     winner = int(np.argmin(objective))
     return Reference(theta[winner], float(objective[winner]))
 

@@ -4,7 +4,16 @@ from typing import ClassVar
 
 import numpy as np
 
-from chidu.laws.forms.form import EXPONENT_GRID, Form, bend_of_terms, best_starts, bounded_exp, log_add, project, stack_slopes
+from chidu.laws.forms.form import (
+    EXPONENT_GRID,
+    Form,
+    bend_of_terms,
+    best_starts,
+    bounded_exp,
+    log_add,
+    project,
+    stack_slopes,
+)
 from chidu.stats import Array
 
 
@@ -27,7 +36,7 @@ class Chinchilla(Form):
         """See Form."""
         floor, of_n, of_d = (slopes_BIP[..., j] for j in range(3))
         n, d = x_IK[:, 0], x_IK[:, 1]
-        terms = ((floor, {0: 1.0}), (of_n, {1: 1.0, 3: -n}), (of_d, {2: 1.0, 4: -d}))
+        terms = ((floor, ((0, 1.0),)), (of_n, ((1, 1.0), (3, -n))), (of_d, ((2, 1.0), (4, -d))))
         return bend_of_terms(weights_BI, terms, theta_BP.shape[1])
 
     def starts(self, x_IK: Array, y_I: Array) -> Array:

@@ -6,14 +6,15 @@ correlate. Shapes: B laws at once, I rows, K inputs (params and tokens, or flops
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import ClassVar
 
 import numpy as np
 
 from chidu.stats import Array
 
-
+Term = tuple[Array, Sequence[tuple[int, Array | float]]]
+"""An exponential in a loss: see `bend_of_terms`."""
 STEP = 1e-5
 """Of the central differences, where a form does not know its second derivatives."""
 
@@ -106,19 +107,19 @@ def weighted_sum(weights_BI: Array, values_BIP: Array) -> Array:
     return (weights_BI[:, None] @ values_BIP)[:, 0]
 
 
-def bend_of_terms(weights_BI: Array, terms: Sequence[tuple[Array, Mapping[int, Array | float]]], size: int) -> Array:
+def bend_of_terms(weights_BI: Array, terms: Sequence[Term], size: int) -> Array:
     """`Form.bend` of a loss that is a sum of exponentials of linear functions of theta, exactly.
 
     Args:
         weights_BI: of the rows.
         terms: of each exponential its share of the loss, [B, I], and its exponent's derivatives: the parameter's place
-            in theta -> [I] or a number.
+            in theta, and [I] or a number.
         size: number of parameters P.
     """
     out = np.zeros((len(weights_BI), size, size))
     rows = weights_BI.shape[1]
     for share, slopes in terms:
-        places, columns = list(slopes), [np.broadcast_to(np.asarray(v, dtype=float), rows) for v in slopes.values()]
+        places, columns = [j for j, _ in slopes], [np.broadcast_to(np.asarray(v, dtype=float), rows) for _, v in slopes]
         pairs = [(j, k) for j in range(len(places)) for k in range(j + 1)]
         sums = (weights_BI * share) @ np.stack([columns[j] * columns[k] for j, k in pairs], axis=1)
         for (j, k), value in zip(pairs, sums.T, strict=True):

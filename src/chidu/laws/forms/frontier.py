@@ -23,7 +23,7 @@ class Frontier(Form):
 
     def bend(self, theta_BP: Array, x_IK: Array, weights_BI: Array, slopes_BIP: Array) -> Array:
         """See Form."""
-        terms = ((slopes_BIP[..., 0], {0: 1.0}), (slopes_BIP[..., 1], {1: 1.0, 2: -x_IK[:, 0]}))
+        terms = ((slopes_BIP[..., 0], ((0, 1.0),)), (slopes_BIP[..., 1], ((1, 1.0), (2, -x_IK[:, 0]))))
         return bend_of_terms(weights_BI, terms, theta_BP.shape[1])
 
     def starts(self, x_IK: Array, y_I: Array) -> Array:

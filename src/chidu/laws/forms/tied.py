@@ -2,7 +2,16 @@
 
 import numpy as np
 
-from chidu.laws.forms.form import EXPONENT_GRID, Form, bend_of_terms, best_starts, bounded_exp, log_add, project, stack_slopes
+from chidu.laws.forms.form import (
+    EXPONENT_GRID,
+    Form,
+    bend_of_terms,
+    best_starts,
+    bounded_exp,
+    log_add,
+    project,
+    stack_slopes,
+)
 from chidu.stats import Array
 
 
@@ -24,7 +33,7 @@ class Tied(Form):
     def bend(self, theta_BP: Array, x_IK: Array, weights_BI: Array, slopes_BIP: Array) -> Array:
         """See Form."""
         floor, of_n, of_d = (slopes_BIP[..., j] for j in range(3))
-        terms = ((floor, {0: 1.0}), (of_n, {1: 1.0, 3: -x_IK[:, 0]}), (of_d, {2: 1.0, 3: -x_IK[:, 1]}))
+        terms = ((floor, ((0, 1.0),)), (of_n, ((1, 1.0), (3, -x_IK[:, 0]))), (of_d, ((2, 1.0), (3, -x_IK[:, 1]))))
         return bend_of_terms(weights_BI, terms, theta_BP.shape[1])
 
     def starts(self, x_IK: Array, y_I: Array) -> Array:
