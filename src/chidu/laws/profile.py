@@ -26,10 +26,10 @@ POINTS = 41
 STIFFNESS = 1e4
 """Of the spring, relative to the profile's own curvature."""
 REACH = 3.5
-"""Standard deviations to either side that are tried first; doubled while the profile has not risen enough."""
-DOUBLINGS = 6
+"""Standard deviations to either side that are tried first; then wider or narrower, as the profile turns out."""
+ROUNDS = 6
 FARTHEST = float(np.log(100.0))
-"""Beyond a factor of 100 nobody needs to know."""
+"""Beyond a factor of 100 nobody needs to know: from the estimate, and for the floor below the lowest loss."""
 SWEEPS = 6
 RESOLUTION = 1e-5
 """Losses are printed with so many digits: no residual says more than this, in log loss."""
@@ -38,6 +38,32 @@ LOSS = "loss"
 
 Quantity = Callable[[Array], tuple[Array, Array]]
 """Laws [B, P] -> the thing in the scale that it is profiled in, [B], and its derivatives, [B, P]."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Trace:
+    """A profile in the scale of its quantity."""
+
+    found: Array
+    """Values reached, increasing, [G]."""
+    objective: Array
+    ratio: Array
+    """Likelihood-ratio statistics, [G]."""
+
+    def crossings(self, threshold: float) -> tuple[float | None, float | None]:
+        """Where the statistic first passes the threshold below and above its least, between points of the grid."""
+        return self._crossing(threshold, -1), self._crossing(threshold, 1)
+
+    def _crossing(self, threshold: float, side: int) -> float | None:
+        least = int(np.argmin(self.ratio))
+        places = np.arange(least, len(self.found)) if side > 0 else np.arange(least, -1, -1)
+        beyond = np.flatnonzero(self.ratio[places] > threshold)
+        if len(beyond) == 0:
+            return None
+        outer, inner = places[beyond[0]], places[beyond[0] - 1]
+        low, high = np.sqrt(self.ratio[inner]), np.sqrt(self.ratio[outer])
+        part = (np.sqrt(threshold) - low) / (high - low)
+        return float(self.found[inner] + part * (self.found[outer] - self.found[inner]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,14 +170,18 @@ def profile(
         quantity = _parameter(form, place, centre, in_logs)
     else:
         raise InputError(f"the {fit.form} law has no {name!r} to profile; it has {', '.join(form.names)}, or {LOSS}")
-    found, objective, spread = _trace(form, fit.theta, x, y, quantity, level)
-    ratio = 2 * (objective - objective.min()) / spread
+    best, theta = float(quantity(fit.theta[None])[0][0]), fit.theta
+    limits = np.array([best - FARTHEST, best + FARTHEST])
+    if name == "E":
+        # a floor far below the losses is none, however far
+        limits = np.array([y.min() - FARTHEST, y.max()])
+        theta = np.concatenate([np.clip(theta[:1], *limits), theta[1:]])
     threshold = _threshold(level, len(y) - len(form.names))
-    best = float(quantity(fit.theta[None])[0][0])
-    ends = [_crossing(found, ratio, threshold, side) for side in (-1, 1)]
+    made = _trace(form, theta, x, y, quantity, limits, threshold)
     back = np.exp if in_logs else np.asarray
-    lower, upper = (None if end is None else float(back(end)) for end in ends)
-    return Profile(name, at, float(back(best)), lower, upper, level, back(found), objective, ratio, threshold)
+    lower, upper = (None if end is None else float(back(end)) for end in made.crossings(threshold))
+    values, estimate = back(made.found), float(back(best))
+    return Profile(name, at, estimate, lower, upper, level, values, made.objective, made.ratio, threshold)
 
 
 def _threshold(level: float, freedom: int) -> float:
@@ -200,31 +230,42 @@ def noise_spread(residuals: Array, parameters: int) -> float:
     return max(float((np.minimum(size, DELTA) ** 2).mean()), RESOLUTION**2) / inside
 
 
-def _trace(
-    form: Form, theta: Array, x: Array, y: Array, quantity: Quantity, level: float
-) -> tuple[Array, Array, float]:
-    """Values in the scale of the quantity, increasing [G], their lowest objectives [G], and the noise's spread."""
+def _trace(form: Form, theta: Array, x: Array, y: Array, quantity: Quantity, limits: Array, threshold: float) -> _Trace:
+    """Walk away from the optimum on both sides, until the profile has risen past the threshold or to the limits."""
     spread = noise_spread(y - form.log_loss(theta[None], x)[0], len(theta))
     start, slope = (part[0] for part in quantity(theta[None]))
+    middle = float(start)
     inverse = _inverse(second_derivatives(form, theta[None], x, y, DELTA)[0])
     variance = float(slope @ inverse @ slope)
     direction = inverse @ slope / variance
-    enough = 2.0 * _threshold(level, max(len(y) - len(theta), 1))
-    reach = np.full(2, min(REACH * float(np.sqrt(spread * variance)), FARTHEST))
-    for _ in range(DOUBLINGS + 1):
-        half = (POINTS - 1) // 2
-        wanted = (
-            float(start) + np.concatenate([-reach[0] * np.arange(half, 0, -1), reach[1] * np.arange(half + 1)]) / half
-        )
-        laws, objective = _hold(form, theta, direction, x, y, quantity, wanted, STIFFNESS / variance)
+    stiffness = STIFFNESS * max(1 / variance, spread / FARTHEST**2)
+    room = np.abs(limits - middle)
+    reach = np.minimum(REACH * float(np.sqrt(spread * variance)), room)
+    for _ in range(ROUNDS):
+        wanted = _grid(middle, reach)
+        laws, objective = _hold(form, theta, direction, x, y, quantity, wanted, stiffness)
+        found = quantity(laws)[0]
+        order = np.argsort(found, kind="stable")
         ratio = 2 * (objective - objective.min()) / spread
-        short = (ratio[[0, -1]] < enough) & (reach < FARTHEST)
-        if not short.any():
+        made = _Trace(found[order], objective[order], ratio[order])
+        ends = made.crossings(threshold)
+        better = reach.copy()
+        for side, end in enumerate(ends):
+            if end is None:
+                better[side] = min(3 * reach[side], room[side])
+            elif abs(end - middle) < 0.3 * reach[side]:
+                better[side] = 1.5 * abs(end - middle)
+        if (better == reach).all():
             break
-        reach = np.where(short, np.minimum(2 * reach, FARTHEST), reach)
-    found = quantity(laws)[0]
-    order = np.argsort(found, kind="stable")
-    return found[order], objective[order], spread
+        reach = better
+    return made
+
+
+def _grid(middle: float, reach: Array) -> Array:
+    """Values evenly on each side of the middle, increasing."""
+    half = (POINTS - 1) // 2
+    sides = [np.arange(half, 0, -1) * -reach[0], np.zeros(1), np.arange(1, half + 1) * reach[1]]
+    return np.unique(middle + np.concatenate(sides) / half)
 
 
 def _inverse(curvature: Array) -> Array:
@@ -265,16 +306,3 @@ def _hold(
         if (before - objective <= 1e-6 * before).all():
             break
     return laws, huber(y - form.log_loss(laws, x), DELTA).sum(1)
-
-
-def _crossing(found: Array, ratio: Array, threshold: float, side: int) -> float | None:
-    """Where the statistic first passes the threshold on one side of its least, between two points of the grid."""
-    middle = int(np.argmin(ratio))
-    places = np.arange(middle, len(found)) if side > 0 else np.arange(middle, -1, -1)
-    beyond = np.flatnonzero(ratio[places] > threshold)
-    if len(beyond) == 0:
-        return None
-    outer, inner = places[beyond[0]], places[beyond[0] - 1]
-    low, high = np.sqrt(ratio[inner]), np.sqrt(ratio[outer])
-    part = (np.sqrt(threshold) - low) / (high - low)
-    return float(found[inner] + part * (found[outer] - found[inner]))
