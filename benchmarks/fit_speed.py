@@ -134,7 +134,7 @@ def bootstraps(rows: list[tuple[float, float, float]], samples: int, refits: int
     laws = form.natural(bootstrap_reference(form, theta, x, y, samples, seed), centre)
     seconds = (time.perf_counter() - started) / samples
     counts = np.random.default_rng(seed).multinomial(len(y), np.full(len(y), 1 / len(y)), samples)[:refits]
-    ours = {
+    ours: dict[str, Any] = {
         "samples": samples,
         "seconds": seconds * samples,
         "seconds_per_sample": seconds,

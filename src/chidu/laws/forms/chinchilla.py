@@ -44,7 +44,7 @@ class Chinchilla(Form):
         alpha, beta = (grid.ravel() for grid in np.meshgrid(EXPONENT_GRID, EXPONENT_GRID))
         log_n, log_d = np.exp(-alpha[:, None] * x_IK[:, 0]), np.exp(-beta[:, None] * x_IK[:, 1])
         coefficients, misfit = project(np.stack([np.ones_like(log_n), log_n, log_d], axis=-1), y_I)
-        return best_starts(np.column_stack([coefficients, alpha, beta]), misfit)
+        return best_starts(np.column_stack([coefficients, alpha, beta]), misfit, alpha)
 
     def natural(self, theta_BP: Array, centre_K: Array) -> Array:
         """E, A, B, alpha, beta."""

@@ -150,9 +150,20 @@ def project(powers_SIJ: Array, y_I: Array) -> tuple[Array, Array]:
     return np.log(solution), (error**2).mean(1)
 
 
-def best_starts(theta_SP: Array, misfit_S: Array, count: int = 12) -> Array:
-    """The `count` starts that misfit least."""
-    return theta_SP[np.argsort(misfit_S, kind="stable")[:count]]
+def best_starts(theta_SP: Array, misfit_S: Array, apart_S: Array | None = None, count: int = 12) -> Array:
+    """The `count` starts that misfit least.
+
+    Neighbours on the grid often lead to one optimum. Where `apart` is given, such as one of the exponents, half are the
+    best of all, the others the best with each other value of it: runs that cannot tell params from tokens have optima
+    far apart.
+    """
+    order = np.argsort(misfit_S, kind="stable")
+    if apart_S is None:
+        return theta_SP[order[:count]]
+    half = order[: count // 2]
+    _, first = np.unique(apart_S[order], return_index=True)
+    others = [place for place in order[np.sort(first)] if place not in half]
+    return theta_SP[np.concatenate([half, np.array(others[: count - len(half)], dtype=np.intp)])]
 
 
 EXPONENT_GRID = np.array([0.05, 0.1, 0.16, 0.22, 0.28, 0.34, 0.4, 0.5, 0.65, 0.85, 1.1])
