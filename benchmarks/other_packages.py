@@ -47,7 +47,7 @@ print(json.dumps(dict(seconds=seconds, cpu_seconds=cpu, starts=points**5, parame
 """Its README, "Fitting the scaling law on existing dataset": the grid of 5^5 starts, all cores."""
 
 SIMPLE = """
-import csv, json, sys, time
+import csv, json, os, sys, time
 import polars as pl
 from simple_scaling_laws import fit
 
@@ -62,15 +62,17 @@ runs = pl.DataFrame(
         "test_loss__cross_entropy": [float(row["loss"]) for row in rows],
     }
 )
-started = time.perf_counter()
+started, before = time.perf_counter(), os.times()
 model = fit(runs, law="separable-power", n_draws=int(sys.argv[2]), seed=0)
-seconds = time.perf_counter() - started
+seconds, after = time.perf_counter() - started, os.times()
+cpu = sum(after[:4]) - sum(before[:4])
 points = runs.select(
     pl.col("training_run_id").alias("point_id"), "model_size__n_params", "dataset_size__n_tokens"
 )
 predicted = model.predict(points, quantiles=[0.5])["test_loss__cross_entropy__median"].to_list()
 exponents = dict(model.exponents("test_loss__cross_entropy"))
-print(json.dumps(dict(seconds=seconds, draws=int(sys.argv[2]), parameters=exponents, predicted=predicted)))
+draws = int(sys.argv[2])
+print(json.dumps(dict(seconds=seconds, cpu_seconds=cpu, draws=draws, parameters=exponents, predicted=predicted)))
 """
 """Its README, "Quick start": the separable power law, 200 draws of its bootstrap."""
 

@@ -74,14 +74,14 @@ def natural(theta: Any) -> dict[str, float]:
 
 
 def fit(objective: Objective, *, every: int, exact: bool) -> dict[str, Any]:
-    """Fit from the grid's starts, or from every n-th of them, the time then extrapolated to all."""
+    """Fit from the grid's starts, or from every n-th of them, the CPU time then extrapolated to all."""
     starts = [
         (a, b, e, alpha, beta) for alpha, beta, e, a, b in product(*(GRID[k] for k in ("alpha", "beta", "e", "a", "b")))
     ]
     used = starts[every // 2 :: every]
-    started = time.perf_counter()
+    started = time.process_time()
     found = [objective.descend(start, exact) for start in used]
-    seconds = time.perf_counter() - started
+    seconds = time.process_time() - started
     theta, lowest = min((pair for pair in found if np.isfinite(pair[1])), key=lambda pair: pair[1])
     return {
         "gradient": "exact" if exact else "differences",
@@ -94,11 +94,11 @@ def fit(objective: Objective, *, every: int, exact: bool) -> dict[str, Any]:
 
 
 def bootstrap(objective: Objective, counts: Any, *, exact: bool) -> dict[str, Any]:
-    """Refit to resampled runs, given as how often each was drawn, [samples, n]; seconds a sample, parameters."""
+    """Refit to resampled runs, given as how often each was drawn, [samples, n]; CPU seconds a sample, errors."""
     rows = np.arange(counts.shape[1])
-    started = time.perf_counter()
+    started = time.process_time()
     found = [objective.take(np.repeat(rows, count)).descend(HOFFMANN, exact)[0] for count in counts]
-    seconds = (time.perf_counter() - started) / len(counts)
+    seconds = (time.process_time() - started) / len(counts)
     made = [natural(theta) for theta in found]
     return {
         "gradient": "exact" if exact else "differences",
