@@ -99,6 +99,35 @@ def write_table(path: Path, *changes: tuple[int, str, str], rows: int = 16) -> P
 # ---- the text is at fault
 
 
+def test_fit_profiles_and_bootstraps_as_asked(cli: Cli) -> None:
+    words = ["--profile", "E", "--profile", "loss", "--params", "70B", "--tokens", "1.4e12", "--bootstrap", "wild"]
+    code, out, _ = cli("fit", RUNS, *words, "--json")
+    value = json.loads(out)
+    assert code == 0
+    assert value["bootstrap"] == "wild"
+    floor, loss = value["profiles"]
+    assert floor["name"] == "E"
+    assert loss["at"] == {"params": 70e9, "tokens": 1.4e12}
+    assert loss["interval"]["lower"] < loss["estimate"] < loss["interval"]["upper"]
+    code, out, _ = cli("fit", RUNS, *words)
+    assert "profile of E" in out
+    assert "bootstrap interval, wild" in out
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--profile", "gamma"], "no 'gamma' to profile"),
+        (["--profile", "loss"], "give both"),
+        (["--bootstrap", "clusters"], "no bootstrap over 'clusters'"),
+    ],
+)
+def test_fit_names_what_it_does_not_know(cli: Cli, words: list[str], said: str) -> None:
+    code, out, err = cli("fit", RUNS, *words)
+    assert (code, out) == (2, "")
+    assert said in err
+
+
 def test_an_empty_folder(cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "nothing").mkdir()
     fails(cli("data", tmp_path / "nothing", "--out", tmp_path / "out"), 2, "nothing", "holds no file")

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from chidu.laws.forms import FORMS
+from chidu.laws.forms import FORMS, Chinchilla
 from chidu.laws.forms.form import log_add, log_sum
 
 
@@ -25,6 +25,47 @@ def test_gradient_is_the_numeric_one(key):
         step[j] = 1e-6
         numeric = (form.log_loss(theta + step, x) - form.log_loss(theta - step, x)) / 2e-6
         assert slopes[..., j] == pytest.approx(numeric, abs=1e-8)
+
+
+@pytest.mark.parametrize("key", FORMS)
+def test_bend_is_the_numeric_second_derivative_of_the_loss(key):
+    form, theta, x = example(key)
+    weights = np.random.default_rng(2).normal(0, 1, (2, 4))
+    slopes = form.gradient(theta, x)[2]
+    bend = form.bend(theta, x, weights, slopes)
+    loss = np.exp(form.log_loss(theta, x))
+    for j, k in np.ndindex(bend.shape[1:]):
+        total = np.zeros_like(loss)
+        for one, two in ((1, 1), (1, -1), (-1, 1), (-1, -1)):
+            step = np.zeros(theta.shape[1])
+            step[j] += one * 1e-4
+            step[k] += two * 1e-4
+            total += one * two * np.exp(form.log_loss(theta + step, x)) / 4e-8
+        assert bend[:, j, k] == pytest.approx((weights * total / loss).sum(1), abs=1e-5)
+
+
+class Halved(Chinchilla):
+    """Chinchilla's law with half the reducible loss: another curve, so other second derivatives."""
+
+    key = "halved"
+
+    def log_reducible(self, theta_BP, x_IK):
+        log_r, slopes = super().log_reducible(theta_BP, x_IK)
+        return log_r - np.log(2) * np.tanh(theta_BP[:, 3:4]), slopes - np.log(2) * np.array([0, 0, 1, 0]) / np.cosh(
+            theta_BP[:, 3, None, None]
+        ) ** 2
+
+
+def test_a_form_that_knows_no_second_derivatives_gets_them_by_differences():
+    _, theta, x = example("chinchilla")
+    weights, form = np.ones((2, 4)), Halved()
+    slopes = form.gradient(theta, x)[2]
+    bend = form.bend(theta, x, weights, slopes)
+    step = np.array([0, 0, 0, 1e-5, 0])
+    up, down = (form.gradient(theta + sign * step, x)[2] for sign in (1, -1))
+    numeric = ((up - down) / 2e-5 + slopes[..., 3:4] * slopes).sum(1)
+    assert bend[:, 3] == pytest.approx(numeric, abs=1e-6)
+    assert bend != pytest.approx(FORMS["chinchilla"].bend(theta, x, weights, slopes), abs=1e-3)
 
 
 @pytest.mark.parametrize("key", FORMS)

@@ -1,9 +1,12 @@
 """`chidu fit`."""
 
 from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
 
 from chidu.cli.app import app
-from chidu.cli.options import Columns, Json, read_table, show
+from chidu.cli.options import Columns, Json, read_number, read_table, show
 from chidu.errors import InputError
 
 
@@ -15,6 +18,11 @@ def fit(
     form: str = "auto",
     metric: str | None = None,
     warmup: int = 0,
+    bootstrap: str = "runs",
+    profile: Annotated[list[str] | None, Parameter(name="--profile")] = None,
+    params: Annotated[float | None, Parameter(converter=read_number)] = None,
+    tokens: Annotated[float | None, Parameter(converter=read_number)] = None,
+    flops: Annotated[float | None, Parameter(converter=read_number)] = None,
     column: Columns = None,
     seed: int = 0,
     json_: Json = False,
@@ -24,6 +32,7 @@ def fit(
     Example: `chidu fit runs.csv --column params=N --column tokens=D`
 
     Example: `chidu fit sweeps.csv --form optimum`
+    Example: `chidu fit runs.csv --profile E --profile loss --params 70e9 --tokens 1.4e12`
 
     Parameters
     ----------
@@ -37,6 +46,18 @@ def fit(
         The column that form metric fits.
     warmup
         Steps over which the rate rises before the first row of a run; for form curve.
+    bootstrap
+        What the parameters' intervals are resampled over: runs, groups (of runs that err together), or wild (signs of
+        the residuals).
+    profile
+        A parameter, or loss: how well the law still fits with other values of it, and the values that fit about as
+        well.
+    params
+        Of the point of `--profile loss`.
+    tokens
+        Of the point of `--profile loss`.
+    flops
+        Of the point of `--profile loss`, for a law of compute.
     """
     if metric is not None and form not in ("auto", "metric"):
         raise InputError(f"--metric goes with --form metric, not {form}")
@@ -59,6 +80,9 @@ def fit(
         law = fit_curves(curves_of(table, warmup=warmup))
         return show(json_, law.to_json(), str(law))
     from chidu.laws.fit import fit as fit_law
+    from chidu.laws.profile import profile as profile_law
 
-    made = fit_law(table, form=form, seed=seed)
-    return show(json_, made.to_json(), str(made))
+    made = fit_law(table, form=form, seed=seed, bootstrap=bootstrap)
+    profiles = [profile_law(made, name, params=params, tokens=tokens, flops=flops) for name in profile or []]
+    value = made.to_json() | ({"profiles": [each.to_json() for each in profiles]} if profiles else {})
+    return show(json_, value, "\n".join(map(str, [made, *profiles])))

@@ -107,11 +107,11 @@ def forecast_targets(fit: Fit, targets: Sequence[Target], level: float = 0.9, of
     median, lower, upper = np.concatenate([np.quantile(fit.sample(c, of), tails, axis=0) for c in chunks], axis=1)
     flops = points[:, 0] if points.shape[1] == 1 else law_flops(1.0, 1.0) * points[:, :2].prod(1)
     largest = float(_fitted_flops(fit).max())
-    signature = fit.signature
+    signature, seen = fit.signature, _ratios(fit)
     out = []
     for t, target in enumerate(targets):
         size = (float(points[t, 0]), float(points[t, 1])) if points.shape[1] > 1 else (target.params, target.tokens)
-        warnings = _warn(fit, points[t], float(flops[t]) / largest)
+        warnings = _warn(points[t], float(flops[t]) / largest, seen)
         if split[t]:
             warnings = (f"no split was given: taken at {size[0]:.3g} params on {size[1]:.3g} tokens", *warnings)
         interval = Interval(float(lower[t]), float(upper[t]), level)
@@ -168,13 +168,21 @@ def _fitted_flops(fit: Fit) -> Array:
     return law_flops(1.0, 1.0) * fit.runs.column("params") * fit.runs.column("tokens")
 
 
-def _warn(fit: Fit, point: Array, distance: float) -> tuple[str, ...]:
-    """What is special about this target."""
+def _ratios(fit: Fit) -> tuple[float, float]:
+    """Least and most tokens/param of the runs; any where they are not known."""
+    if len(fit.inputs) == 1:
+        return 0.0, np.inf
+    ratio = fit.runs.column("tokens") / fit.runs.column("params")
+    return float(ratio.min()), float(ratio.max())
+
+
+def _warn(point: Array, distance: float, seen: tuple[float, float]) -> tuple[str, ...]:
+    """What is special about a target, `distance` times the largest run, after runs of `seen` tokens/param."""
     out = []
     if distance > FAR:
         out.append(f"the target is {distance:.0f} times the largest run: beyond {FAR:.0f} any method is weak")
     if len(point) > 1:
-        ratio, seen = point[1] / point[0], fit.runs.column("tokens") / fit.runs.column("params")
-        if not seen.min() / OUTSIDE <= ratio <= OUTSIDE * seen.max():
-            out.append(f"its {ratio:.3g} tokens/param lie outside the runs' ({seen.min():.3g} to {seen.max():.3g})")
+        ratio, (least, most) = point[1] / point[0], seen
+        if not least / OUTSIDE <= ratio <= OUTSIDE * most:
+            out.append(f"its {ratio:.3g} tokens/param lie outside the runs' ({least:.3g} to {most:.3g})")
     return tuple(out)

@@ -19,6 +19,7 @@ from chidu.laws.forms import FORMS, Form
 from chidu.laws.pooling import keep_group, others_of_apart_groups
 from chidu.laws.posterior import Posterior, drawn_forms, infer
 from chidu.laws.priors import NOISE
+from chidu.laws.resample import KINDS, group_rows
 from chidu.laws.select import NDBool, far_above, forecast_rows, replicate_noise, select_runs
 from chidu.laws.solver import Reference, bootstrap_reference, fit_reference
 from chidu.runs import RunTable
@@ -69,6 +70,8 @@ class Fit:
     warnings: tuple[str, ...]
     seed: int
     draws: int
+    bootstrap: str
+    """What the bootstrap of the parameters resamples; see `resample.py`."""
     objective: float
     """Sum of Huber's losses at the reference optimum."""
     theta: Array = field(repr=False)
@@ -95,7 +98,9 @@ class Fit:
         """90 % bootstrap interval of each parameter: of the description, not of a forecast. Computed when asked for."""
         shape = FORMS[self.form]
         x, y, centre = make_arrays(self.runs, shape)
-        laws = bootstrap_reference(shape, self.theta, x, y, self.draws, self.seed)
+        groups = group_rows(self.runs) if self.bootstrap == "groups" else None
+        kind = self.bootstrap
+        laws = bootstrap_reference(shape, self.theta, x, y, self.draws, self.seed, kind=kind, groups=groups)
         values = shape.natural(laws, centre)
         return {name: quantile_interval(values[:, j], 0.9) for j, name in enumerate(self.names)}
 
@@ -114,7 +119,8 @@ class Fit:
     @property
     def signature(self) -> str:
         """What reproduces this fit."""
-        return f"form={self.form} runs={len(self.runs)}:{self.table_hash} seed={self.seed} draws={self.draws}"
+        kind = "" if self.bootstrap == "runs" else f" bootstrap={self.bootstrap}"
+        return f"form={self.form} runs={len(self.runs)}:{self.table_hash} seed={self.seed} draws={self.draws}{kind}"
 
     def law(self, *inputs: Array | float) -> Array:
         """The reference curve, nats per token: `law(params, tokens)` or `law(flops)`, arrays or numbers."""
@@ -190,8 +196,10 @@ class Fit:
     def __str__(self) -> str:
         """The law, its parameters, what was set aside, the warnings."""
         lines = [f"{self.form} law of {len(self.runs)} runs, Huber's loss on log loss ({self.objective:.6g})"]
+        over = {"runs": "", "groups": " over groups", "wild": ", wild"}[self.bootstrap]
         for name in self.names:
-            lines.append(f"  {name:<6} {self.parameters[name]:<10.5g} 90 % bootstrap interval {self.intervals[name]}")
+            interval = f"90 % bootstrap interval{over} {self.intervals[name]}"
+            lines.append(f"  {name:<6} {self.parameters[name]:<10.5g} {interval}")
         source = f"{self.noise_freedom} degrees of freedom" if self.noise_freedom else "from the residuals"
         lines.append(f"  noise  {self.noise:.2%} of loss between runs ({source})")
         if self.runs.set_aside:
@@ -206,6 +214,7 @@ class Fit:
             "form": self.form,
             "parameters": self.parameters,
             "intervals": {name: interval.to_json() for name, interval in self.intervals.items()},
+            "bootstrap": self.bootstrap,
             "noise": self.noise,
             "noise_freedom": self.noise_freedom,
             "objective": self.objective,
@@ -218,7 +227,15 @@ class Fit:
         }
 
 
-def fit(runs: RunTable, *, form: str = "auto", group: str | None = None, seed: int = 0, draws: int = 1000) -> Fit:
+def fit(
+    runs: RunTable,
+    *,
+    form: str = "auto",
+    group: str | None = None,
+    seed: int = 0,
+    draws: int = 1000,
+    bootstrap: str = "runs",
+) -> Fit:
     """Fit a law to runs.
 
     Args:
@@ -227,12 +244,17 @@ def fit(runs: RunTable, *, form: str = "auto", group: str | None = None, seed: i
         form: one of `FORMS`, or `auto`: chinchilla, or frontier where params are not known.
         seed: of the bootstrap and of the posterior draws.
         draws: number of both.
+        bootstrap: what the parameters' intervals are resampled over: `runs`, `groups` of runs, or the signs of the
+            residuals (`wild`); see `resample.py`.
 
     Raises:
-        InputError: an unknown form or group, a form whose columns the table lacks, or fewer runs than parameters.
+        InputError: an unknown form, group or bootstrap, a form whose columns the table lacks, fewer runs than
+            parameters, or too few groups.
         Refusal: the runs are all alike.
     """
     shape = choose_form(runs, form)
+    if bootstrap not in KINDS:
+        raise InputError(f"there is no bootstrap over {bootstrap!r}; there are {', '.join(KINDS)}")
     runs = keep_group(runs, group) if group is not None else runs
     runs = replace(runs, runs=tuple(run.with_flops() for run in runs))
     frontier = shape.inputs == ("flops",)
@@ -242,6 +264,8 @@ def fit(runs: RunTable, *, form: str = "auto", group: str | None = None, seed: i
     table, reference = _fit_without_strangers(table, shape)
     x, y, centre = make_arrays(table, shape)
     residuals = y - shape.log_loss(reference.theta[None], x)[0]
+    if bootstrap == "groups":
+        group_rows(table)
     used = forecast_rows(table, shape.inputs)
     measured, freedom = replicate_noise(table, sizes)
     forms, rows = drawn_forms(shape.key), (x + centre)[used]
@@ -261,6 +285,7 @@ def fit(runs: RunTable, *, form: str = "auto", group: str | None = None, seed: i
         warnings=diagnose(table, residuals, noise, used),
         seed=seed,
         draws=draws,
+        bootstrap=bootstrap,
         objective=reference.objective,
         theta=reference.theta,
         drawn=posterior,

@@ -168,6 +168,8 @@ def replicate_noise(table: RunTable, sizes: tuple[str, ...] = SIZES) -> tuple[fl
     squares, freedom = 0.0, 0
     log_loss = np.log(table.column("loss"))
     for cell in _cells(table, sizes):
+        if len(cell) == 1:
+            continue
         squares += float(((log_loss[cell] - log_loss[cell].mean()) ** 2).sum())
         freedom += len(cell) - 1
     return (float(np.sqrt(squares / freedom)), freedom) if freedom and squares > 0 else (None, 0)

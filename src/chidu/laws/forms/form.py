@@ -7,11 +7,17 @@ tokens, flops, ...), J powers that are summed, P parameters.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import ClassVar
 
 import numpy as np
 
 from chidu.stats import Array
+
+Term = tuple[Array, Sequence[tuple[int, Array | float]]]
+"""An exponential in a loss: see `bend_of_terms`."""
+STEP = 1e-5
+"""Of the central differences, where a form does not know its second derivatives."""
 
 
 class Form(ABC):
@@ -27,6 +33,12 @@ class Form(ABC):
     """Where the exponents stand in `theta`."""
     floor: ClassVar[bool] = True
     """Whether `theta` begins with log E."""
+
+    def __init_subclass__(cls, **options: object) -> None:
+        """A form that changes its parent's curve does not inherit its second derivatives."""
+        super().__init_subclass__(**options)
+        if {"log_reducible", "log_loss", "gradient"} & vars(cls).keys() and "bend" not in vars(cls):
+            cls.bend = Form.bend  # type: ignore[method-assign]
 
     @abstractmethod
     def log_reducible(self, theta_BP: Array, x_IK: Array) -> tuple[Array, Array]:
@@ -64,7 +76,25 @@ class Form(ABC):
             return log_r, np.ones_like(log_r), slopes
         f, floor_share = log_add(theta_BP[:, :1], log_r)
         share = 1.0 - floor_share
-        return f, share, np.concatenate([floor_share[..., None], share[..., None] * slopes], axis=-1)
+        out = np.empty((*f.shape[:1], slopes.shape[2] + 1, *f.shape[1:]))
+        out[:, 0] = floor_share
+        np.multiply(np.swapaxes(slopes, 1, 2), share[:, None], out=out[:, 1:])
+        return f, share, np.swapaxes(out, 1, 2)
+
+    def bend(self, theta_BP: Array, x_IK: Array, weights_BI: Array, slopes_BIP: Array) -> Array:
+        """Second derivatives of the loss by theta over the loss, summed over the rows with weights, [B, P, P].
+
+        With the slopes s = d log L / d theta, as `gradient` gives them, it holds the curvature of log L too:
+        L'' / L = (log L)'' + s s'. Where L is a sum of exponentials, as in most forms, this is the simpler of the two.
+        Here by central differences of `gradient`; forms that know theirs exactly override it.
+        """
+        columns = []
+        for step in STEP * np.eye(theta_BP.shape[1]):
+            up, down = (self.gradient(theta_BP + sign * step, x_IK)[2] for sign in (1, -1))
+            columns.append(weighted_sum(weights_BI, (up - down) / (2 * STEP)))
+        bent = np.stack(columns, axis=1)
+        squares = np.swapaxes(slopes_BIP * weights_BI[..., None], 1, 2) @ slopes_BIP
+        return 0.5 * (bent + np.swapaxes(bent, 1, 2)) + squares
 
     def balance(self, theta_BP: Array, at_K: Array) -> tuple[Array, Array]:
         """Log of (what more params would save) / (what more tokens would save) at a point, [B]; its gradient, [B, P].
@@ -89,6 +119,38 @@ def log_sum(terms_BIJ: Array) -> tuple[Array, Array]:
     return (largest + np.log(total))[..., 0], parts / total
 
 
+def stack_slopes(columns: Sequence[Array]) -> Array:
+    """Derivatives by each parameter, [B, I] each, as [B, I, P]; each stays in one piece of memory, which is quicker."""
+    return np.swapaxes(np.stack(columns, axis=1), 1, 2)
+
+
+def weighted_sum(weights_BI: Array, values_BIP: Array) -> Array:
+    """Sum over the rows, [B, P]."""
+    return (weights_BI[:, None] @ values_BIP)[:, 0]
+
+
+def bend_of_terms(weights_BI: Array, terms: Sequence[Term], size: int) -> Array:
+    """`Form.bend` of a loss that is a sum of exponentials of linear functions of theta, exactly.
+
+    Args:
+        weights_BI: of the rows.
+        terms: of each exponential its share of the loss, [B, I], and its exponent's derivatives: the parameter's place
+            in theta, and [I] or a number.
+        size: number of parameters P.
+    """
+    out = np.zeros((len(weights_BI), size, size))
+    rows = weights_BI.shape[1]
+    for share, slopes in terms:
+        places, columns = [j for j, _ in slopes], [np.broadcast_to(np.asarray(v, dtype=float), rows) for _, v in slopes]
+        pairs = [(j, k) for j in range(len(places)) for k in range(j + 1)]
+        sums = (weights_BI * share) @ np.stack([columns[j] * columns[k] for j, k in pairs], axis=1)
+        for (j, k), value in zip(pairs, sums.T, strict=True):
+            out[:, places[j], places[k]] += value
+            if j != k:
+                out[:, places[k], places[j]] += value
+    return out
+
+
 def bounded_exp(values: Array) -> Array:
     """exp, at most 1e300: amplitudes of laws with absurd exponents are absurd, but finite."""
     return np.exp(np.minimum(values, 690.0))
@@ -111,9 +173,20 @@ def project(powers_SIJ: Array, y_I: Array) -> tuple[Array, Array]:
     return np.log(solution), (error**2).mean(1)
 
 
-def best_starts(theta_SP: Array, misfit_S: Array, count: int = 12) -> Array:
-    """The `count` starts that misfit least."""
-    return theta_SP[np.argsort(misfit_S, kind="stable")[:count]]
+def best_starts(theta_SP: Array, misfit_S: Array, apart_S: Array | None = None, count: int = 12) -> Array:
+    """The `count` starts that misfit least.
+
+    Neighbours on the grid often lead to one optimum. Where `apart` is given, such as one of the exponents, half are the
+    best of all, the others the best with each other value of it: runs that cannot tell params from tokens have optima
+    far apart.
+    """
+    order = np.argsort(misfit_S, kind="stable")
+    if apart_S is None:
+        return theta_SP[order[:count]]
+    half = order[: count // 2]
+    _, first = np.unique(apart_S[order], return_index=True)
+    others = [place for place in order[np.sort(first)] if place not in half]
+    return theta_SP[np.concatenate([half, np.array(others[: count - len(half)], dtype=np.intp)])]
 
 
 EXPONENT_GRID = np.array([0.05, 0.1, 0.16, 0.22, 0.28, 0.34, 0.4, 0.5, 0.65, 0.85, 1.1])
