@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from chidu.config import ModelConfig, TrainConfig
     from chidu.errors import ChiduError, CorruptError, InputError, Refusal, TrainingError
     from chidu.forecast.allocation import Allocation, compute_optimal
+    from chidu.forecast.backtest import Backtest, backtest
     from chidu.forecast.cost import Cost, price
     from chidu.forecast.loss import Forecast, forecast_loss
     from chidu.forecast.next_run import NextRun, next_run
@@ -31,6 +32,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Allocation",
+    "Backtest",
     "ChiduError",
     "CorruptError",
     "Cost",
@@ -47,6 +49,7 @@ __all__ = [
     "RunTable",
     "TrainConfig",
     "TrainingError",
+    "backtest",
     "compute_optimal",
     "fit",
     "forecast_loss",
@@ -64,6 +67,7 @@ _HOMES = {
     "runs": ("Run", "RunTable", "read_runs"),
     "laws.fit": ("Fit", "Prediction", "fit"),
     "forecast.allocation": ("Allocation", "compute_optimal"),
+    "forecast.backtest": ("Backtest", "backtest"),
     "forecast.cost": ("Cost", "price"),
     "forecast.loss": ("Forecast", "forecast_loss"),
     "forecast.next_run": ("NextRun", "next_run"),
