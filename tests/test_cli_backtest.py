@@ -134,6 +134,7 @@ def test_targets_are_locked_one_by_one(chidu, here):
         (["forecast", "runs.csv", *TARGET, "--receipts", "mine"], "nothing is locked without --lock"),
         (["forecast", "runs.csv", *TARGET, "--lock", "--of", "law"], "leave out --of law"),
         (["forecast", "runs.csv", *TARGET, "--lock", "--hardware", "abacus"], "no hardware 'abacus'"),
+        (["forecast", "runs.csv", *TARGET, "--backtest", "--of", "law"], "leave out --of law"),
         (["score"], "give a receipt to score, or --ledger"),
         (["score", "x.json"], "give --runs TABLE"),
         (["score", "x.json", "--loss", "2", "--runs", "runs.csv"], "or --loss"),

@@ -7,6 +7,7 @@
     fit.predict(params=70e9, tokens=1.4e12)
     chidu.forecast_loss(fit, params=70e9, tokens=1.4e12)
     chidu.compute_optimal(fit, flops=6e23)
+    chidu.backtest(runs)
 
 Names are loaded when they are first used, so that `import chidu` costs nothing; the rooms (`chidu.laws`, `chidu.data`,
 ...) are imported as usual. What is not in `__all__` may change from one version to the next.

@@ -69,7 +69,7 @@ def draw_calibration(curves: list[CalibrationCurve]) -> "go.Figure":
             hovertemplate="%{x:.0f} % intervals: %{y:.0f} % held<extra></extra>",
         )
     ticks = list(range(0, 101, 20))
-    figure.update_xaxes(range=[0, 100], tickvals=ticks)
+    figure.update_xaxes(range=[0, 102], tickvals=ticks)
     figure.update_yaxes(range=[-2, 102], tickvals=ticks)
     figure.update_layout(legend_title_text="distance (runs) ")
     return figure
@@ -116,9 +116,11 @@ def _grades(made: Backtest) -> Section:
                 (graded.score, percent(graded.score)),
             ]
             rows.append([*start, (graded.targets, str(graded.targets)), *figures])
-    promise = f"held, % (wanted {made.level:.0%})"
-    head = ("distance", "method", "runs", "mean error, %", "bias, %", promise, "width, %", "score, %")
-    lead = "The largest runs were held out and forecast from the rest; of the interval score, smaller is better."
+    head = ("distance", "method", "runs", "mean error", "bias", "held", "width", "score")
+    lead = (
+        f"The largest runs were held out and forecast from the rest. All in % of the loss; {made.level:.0%} of the "
+        "intervals should have held; of the interval score, smaller is better."
+    )
     body = page.table("Grades", head, rows, sortable=True) + page.facts(("noted", text) for text in made.notes)
     return Section("grades", "How the forecasts did", lead, body)
 

@@ -77,9 +77,15 @@ def test_undertrained_runs_are_no_targets(make_table):
 
 
 def test_a_group_that_has_no_smaller_runs_is_not_asked_for(make_table):
-    runs = [replace(run, group="a" if run.flops < 9e19 else "b") for run in make_table(noise=0.001).runs]
+    runs = list(make_table(noise=0.001).runs)
+    runs = [replace(run, group="b" if i in (21, 24) else "a") for i, run in enumerate(runs)]
     cuts = cuts_of(runs)
     assert all(run.group == "a" for cut in cuts for run in cut.targets)
+
+
+def test_labels_that_name_sizes_keep_no_run_out(make_table):
+    cuts = cuts_of([replace(run, group=f"{run.flops:.0e}") for run in make_table(noise=0.001).runs])
+    assert [len(cut.targets) for cut in cuts] == [5, 5, 5]
 
 
 def test_frontiers_are_cut_too():

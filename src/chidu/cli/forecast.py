@@ -87,13 +87,13 @@ def forecast(
         raise InputError("nothing to forecast: give --params and --tokens, or --flops, or --targets FILE")
     if of not in ("run", "law"):
         raise InputError(f"--of {of}: it is run (where one new run will land) or law (where the curve is)")
-    _check_lock(lock, receipts, of)
+    _check_flags(of, lock=lock, receipts=receipts, backtest=backtest)
     wanted = read_targets(targets) if targets else [Target(params=params, tokens=tokens, flops=flops)]
     table = read_table(runs, column)
     law = fit_law(table, form=form, seed=seed)
     answers = forecast_targets(law, wanted, level, of)  # type: ignore[arg-type]
     made, missing = _backtest(table, form, level, seed, answers) if backtest else (None, [])
-    quotes, unread = _quotes(runs.parent, law, answers, level, made)
+    quotes, unread = _quotes(runs.parent, law, answers, level, made) if of == "run" else ([[]] * len(answers), [])
     notes = [*missing, *unread]
     if targets is None:
         cost = price(answers[0].flops, hardware=hardware)
@@ -123,8 +123,10 @@ def forecast(
     show(json_, values, "\n".join(lines))
 
 
-def _check_lock(lock: bool, receipts: Path | None, of: str) -> None:
-    """Refuse what cannot be locked before any work is done."""
+def _check_flags(of: str, *, lock: bool, receipts: Path | None, backtest: bool) -> None:
+    """Refuse flags that contradict each other before any work is done."""
+    if backtest and of != "run":
+        raise InputError("--backtest looks at where runs landed: leave out --of law")
     if receipts is not None and not lock:
         raise InputError(f"--receipts {receipts}: nothing is locked without --lock")
     if lock and of != "run":

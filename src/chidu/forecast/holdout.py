@@ -97,7 +97,7 @@ def _possible(table: RunTable, law: Fit) -> list[Cut]:
         kept = _take(table, table.column("flops") <= largest)
         for about, low, high in zip(DISTANCES, EDGES, EDGES[1:], strict=False):
             near = np.flatnonzero((low * largest <= sizes) & (sizes < high * largest))
-            chosen = [i for i in near if _label(able[i]) in labels]
+            chosen = [i for i in near if _label(able[i]) in labels] or list(near)
             if chosen:
                 distance = float(np.exp(np.log(sizes[chosen] / largest).mean()))
                 out.append(Cut(about, distance, largest, kept, tuple(able[i] for i in chosen)))
@@ -119,7 +119,7 @@ def _why_not(law: Fit) -> str:
 
 
 def _label(run: Run) -> tuple[str | None, str | None]:
-    """What a run must share with a fitted one to be asked for."""
+    """What a run shares with a fitted one if it can; where labels name sizes, none does, and all are asked for."""
     return run.group, run.family
 
 
