@@ -111,8 +111,12 @@ def test_groups_that_one_law_cannot_serve_are_backtested_apart(table):
     assert {trial.group for trial in both.trials} == {"a", "b"}
     assert both.grade("chidu", both.distances[0]).targets == 10
     assert both.grade("chidu", both.distances[0]).error < 0.01
-    assert "one law cannot serve them" in both.notes[0]
+    assert both.notes[0] == "3 groups lie apart and are backtested one by one; forecasts are of a"
     assert any(note.startswith("c: ") for note in both.notes)
+    assert both.table == fit(RunTable(tuple(runs)), draws=20).table_hash
+    alone = backtest(RunTable(tuple(runs)), alone=False, group="b")
+    assert [trial.group for trial in alone.trials] == ["", ""]
+    assert {run.group for trial in alone.trials for run in trial.cut.kept} == {"b"}
 
 
 def test_a_method_that_cannot_answer_is_said_to_be_refused(table, monkeypatch):

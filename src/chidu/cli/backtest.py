@@ -14,6 +14,7 @@ def backtest(
     out: Path | None = None,
     level: float = 0.9,
     form: str = "auto",
+    group: str | None = None,
     column: Columns = None,
     seed: int = 0,
     json_: Json = False,
@@ -35,13 +36,15 @@ def backtest(
         Probability that the intervals are to hold.
     form
         chinchilla, frontier, or auto.
+    group
+        The runs of this group or family alone; else groups that lie apart are tried one by one.
     """
     from chidu.forecast.backtest import backtest as hold_out
 
     check_level(level)
     table = read_table(runs, column)
     with open_terminal(json_) as watch:
-        made = hold_out(table, form=form, level=level, seed=seed, progress=watch.share("backtest"))
+        made = hold_out(table, form=form, group=group, level=level, seed=seed, progress=watch.share("backtest"))
     text = str(made)
     if out is not None:
         from chidu.calibration import write_backtest

@@ -6,7 +6,7 @@ with all runs at hand.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -14,14 +14,12 @@ import numpy as np
 
 from chidu.errors import InputError, Refusal
 from chidu.forecast.grade import LEVELS, Grade, coverage, grade, percent
+from chidu.forecast.groups import split_groups
 from chidu.forecast.holdout import Cut, hold_out, targets_of
 from chidu.forecast.quote import Quote
 from chidu.forecast.trial import ENGINE, Trial, try_cut
-from chidu.laws.design import choose_form
-from chidu.laws.fit import Fit, fit
-from chidu.laws.select import select_runs
-from chidu.runs import Run, RunTable
-from chidu.store import hash_json
+from chidu.laws.fit import Fit
+from chidu.runs import RunTable
 
 Progress = Callable[[str, float], None]
 """Is told what is being done, and which part of all is done."""
@@ -34,7 +32,7 @@ class Backtest:
     runs: int
     """Rows of the table."""
     table: str
-    """Hash of the fitted rows, as a fit of the same table has it."""
+    """Hash of the fitted rows, as a fit of the same table has it: of the group that forecasts are of."""
     level: float
     levels: tuple[float, ...]
     trials: tuple[Trial, ...]
@@ -147,6 +145,7 @@ def backtest(
     runs: RunTable,
     *,
     form: str = "auto",
+    group: str | None = None,
     level: float = 0.9,
     seed: int = 0,
     near: float | None = None,
@@ -158,6 +157,7 @@ def backtest(
     Args:
         runs: the table, dirty rows and all.
         form: as `fit` takes it.
+        group: as `fit` takes it; without it, groups that lie apart are tried one by one.
         level: probability of the intervals that are graded.
         seed: of every fit and bootstrap.
         near: times the largest fitted run's compute: try only the nearest distance that the table allows.
@@ -165,80 +165,37 @@ def backtest(
         progress: is told how far it is.
 
     Raises:
-        InputError: an unknown form, one whose columns the table lacks, or a level outside (0, 1).
-        Refusal: the table is too small, or of groups that cannot be told apart by label.
+        InputError: an unknown form or group, columns that the form lacks, or a level outside (0, 1).
+        Refusal: the table is too small, or its runs cannot be fitted.
     """
     if not 0 < level < 1:
         raise InputError(f"a level lies between 0 and 1, not {level}; 0.9 is usual")
     levels = tuple(sorted({*LEVELS, level}))
-    parts, notes = _parts(_number(runs), form, seed)
+    parts, notes = split_groups(runs, form=form, group=group, seed=seed)
     jobs = []
-    for group, table, law in parts:
+    for part in parts:
         try:
-            jobs += [(group, cut) for cut in _nearest(hold_out(table, law), near)]
+            jobs += [(part.group, cut) for cut in _nearest(hold_out(part.table, part.law), near)]
         except Refusal as why:
             if len(parts) == 1:
                 raise
-            notes.append(f"{group}: {why}")
+            notes.append(f"{part.group}: {why}")
     if not jobs:
         raise Refusal(f"no group of this table is large enough to backtest: {'; '.join(notes)}")
     trials = []
-    for i, (group, cut) in enumerate(jobs):
+    for i, (name, cut) in enumerate(jobs):
         if progress:
             progress(f"backtest at {cut.distance:.3g} times", i / len(jobs))
-        trials.append(try_cut(cut, group, form, levels, seed, alone))
+        trials.append(try_cut(cut, name, form, levels, seed, alone))
     if progress:
         progress("backtest", 1.0)
-    hashes = [law.table_hash for _, _, law in parts]
-    whole = hashes[0] if len(hashes) == 1 else hash_json(hashes)
-    notes += _no_targets([law for _, _, law in parts])
-    return Backtest(len(runs), whole, level, levels, tuple(trials), (*runs.notes, *notes), seed, runs.source)
+    notes += _no_targets([part.law for part in parts])
+    table = parts[0].law.table_hash
+    return Backtest(len(runs), table, level, levels, tuple(trials), (*runs.notes, *notes), seed, runs.source)
 
 
 def _nearest(cuts: list[Cut], near: float | None) -> list[Cut]:
     return cuts if near is None else [min(cuts, key=lambda cut: abs(np.log(cut.distance / near)))]
-
-
-def _number(runs: RunTable) -> RunTable:
-    """The same table, each run with its flops, each row with its line."""
-    lines = runs.lines or tuple(range(1, len(runs) + 1))
-    return replace(runs, runs=tuple(run.with_flops() for run in runs), lines=lines, set_aside=())
-
-
-def _parts(table: RunTable, form: str, seed: int) -> tuple[list[tuple[str, RunTable, Fit]], list[str]]:
-    """The table as one, or its groups where one law cannot serve them; and what to note.
-
-    Raises:
-        Refusal: too few runs, or the runs are refused as a whole and by group.
-    """
-    least = len(choose_form(table, form).names) + 2
-    usable = len(select_runs(table, frontier=choose_form(table, form).inputs == ("flops",)))
-    if usable < least:
-        raise Refusal(
-            f"{usable} usable runs are too few to backtest: {least} or more are needed, so that some can be held out; "
-            "add runs"
-        )
-    try:
-        return [("", table, fit(table, form=form, seed=seed))], []
-    except Refusal as whole:
-        names = sorted({_group(run) for run in table})
-        if len(names) < 2:
-            raise
-        parts, notes = [], [f"each group is backtested on its own: {whole}"]
-        for name in names:
-            runs = [(run, line) for run, line in zip(table.runs, table.lines, strict=True) if _group(run) == name]
-            part = replace(table, runs=tuple(run for run, _ in runs), lines=tuple(line for _, line in runs))
-            try:
-                parts.append((name, part, fit(part, form=form, seed=seed)))
-            except (Refusal, InputError) as why:
-                notes.append(f"{name or 'no group'}: {why}")
-        if not parts:
-            raise Refusal(f"no group of this table can be fitted: {'; '.join(notes[1:])}") from None
-        return parts, notes
-
-
-def _group(run: Run) -> str:
-    return ", ".join(name for name in (run.group, run.family) if name)
 
 
 def _no_targets(laws: Sequence[Fit]) -> list[str]:

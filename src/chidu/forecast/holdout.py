@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chidu.errors import Refusal
+from chidu.forecast.groups import label
 from chidu.laws.fit import Fit
 from chidu.laws.forms import FORMS
 from chidu.runs import Run, RunTable
@@ -93,11 +94,12 @@ def _possible(table: RunTable, law: Fit) -> list[Cut]:
         if len({_size(law.runs.runs[i]) for i in below}) < _least(law):
             continue
         largest = float(flops[below].max())
-        labels = {_label(law.runs.runs[i]) for i in below}
+        labels = {label(law.runs.runs[i]) for i in below}
         kept = _take(table, table.column("flops") <= largest)
         for about, low, high in zip(DISTANCES, EDGES, EDGES[1:], strict=False):
             near = np.flatnonzero((low * largest <= sizes) & (sizes < high * largest))
-            chosen = [i for i in near if _label(able[i]) in labels] or list(near)
+            # Of a group that has smaller runs, where any is: labels may name sizes.
+            chosen = [i for i in near if label(able[i]) in labels] or list(near)
             if chosen:
                 distance = float(np.exp(np.log(sizes[chosen] / largest).mean()))
                 out.append(Cut(about, distance, largest, kept, tuple(able[i] for i in chosen)))
@@ -118,11 +120,6 @@ def _why_not(law: Fit) -> str:
     )
 
 
-def _label(run: Run) -> tuple[str | None, str | None]:
-    """What a run shares with a fitted one if it can; where labels name sizes, none does, and all are asked for."""
-    return run.group, run.family
-
-
 def _size(run: Run) -> tuple[float | None, ...]:
     return (run.params, run.tokens) if run.params and run.tokens else (run.flops,)
 
@@ -139,6 +136,6 @@ def targets_of(law: Fit) -> list[Run]:
     cells: dict[object, dict[object, list[Run]]] = defaultdict(lambda: defaultdict(list))
     for run, used in zip(law.runs, law.used, strict=True):
         if used:
-            cells[(_label(run), _size(run))][(run.learning_rate, run.batch_tokens)].append(run)
+            cells[(label(run), _size(run))][(run.learning_rate, run.batch_tokens)].append(run)
     best = (min(cell.values(), key=lambda runs: float(np.mean([run.loss for run in runs]))) for cell in cells.values())
     return [run for runs in best for run in runs]
