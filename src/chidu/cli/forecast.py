@@ -31,6 +31,7 @@ def forecast(
     level: float = 0.9,
     of: str = "run",
     form: str = "auto",
+    group: str | None = None,
     hardware: str = "h100",
     backtest: bool = False,
     lock: bool = False,
@@ -68,6 +69,8 @@ def forecast(
         run: where one new run will land; law: where the curve is.
     form
         chinchilla, frontier, or auto.
+    group
+        Forecast from the runs of this group or family alone.
     hardware
         The device to price the target on (see `hardware.yaml`).
     backtest
@@ -90,9 +93,11 @@ def forecast(
     _check_flags(of, lock=lock, receipts=receipts, backtest=backtest)
     wanted = read_targets(targets) if targets else [Target(params=params, tokens=tokens, flops=flops)]
     table = read_table(runs, column)
-    law = fit_law(table, form=form, seed=seed)
+    law = fit_law(table, form=form, group=group, seed=seed)
     answers = forecast_targets(law, wanted, level, of)  # type: ignore[arg-type]
-    made, missing = _backtest(table, form, level, seed, answers) if backtest else (None, [])
+    made, missing = (
+        _backtest(table, answers, form=form, group=group, level=level, seed=seed) if backtest else (None, [])
+    )
     quotes, unread = _quotes(runs.parent, law, answers, level, made) if of == "run" else ([[]] * len(answers), [])
     notes = [*missing, *unread]
     if targets is None:
@@ -142,14 +147,14 @@ def _lock(answers: "Sequence[Forecast]", law: "Fit", folder: Path) -> tuple[list
 
 
 def _backtest(
-    table: "RunTable", form: str, level: float, seed: int, answers: "Sequence[Forecast]"
+    table: "RunTable", answers: "Sequence[Forecast]", *, form: str, group: str | None, level: float, seed: int
 ) -> "tuple[Backtest | None, list[str]]":
     """Backtest the runs at the distance of the target, or at all where there are many targets."""
     from chidu.forecast.backtest import backtest
 
     near = answers[0].distance if len(answers) == 1 else None
     try:
-        return backtest(table, form=form, level=level, seed=seed, near=near, alone=False), []
+        return backtest(table, form=form, group=group, level=level, seed=seed, near=near, alone=False), []
     except Refusal as why:
         return None, [f"no backtest: {why}"]
 
