@@ -84,7 +84,7 @@ def _backtest(result: Any) -> str:
     lines = [
         f"Runs held out of published tables, {result['splits']} splits; % of the loss:",
         "",
-        "| | median error | mean error | 90 % intervals held | interval score | seconds a split |",
+        "| | median error | mean error | 90 % intervals held | interval score | CPU seconds a split |",
         "|---|---|---|---|---|---|",
     ]
     for method, parts in result["methods"].items():

@@ -79,13 +79,13 @@ def test_groups_are_chosen_by_name(chidu, here):
     both = [f"{head},group", *[f"{row},a" for row in rows]]
     for row in rows:
         values = row.split(",")
-        values[3] = str(1.3 * float(values[3]))
+        values[3] = str(1.2 * float(values[3]))
         both.append(",".join([*values, "b"]))
     (here / "both.csv").write_text("\n".join(both))
     low, high = (
         json.loads(chidu("forecast", "both.csv", *TARGET, "--group", name, "--backtest", "--json")[1]) for name in "ab"
     )
-    assert high["median"] / low["median"] == pytest.approx(1.3, rel=0.01)
+    assert high["median"] / low["median"] == pytest.approx(1.2, rel=0.01)
     assert [quote["targets"] for quote in (low["record"][1], high["record"][1])] == [4, 4]
     out = chidu("backtest", "both.csv")[1]
     assert "2 groups lie apart and are backtested one by one" in out
