@@ -24,8 +24,9 @@ if TYPE_CHECKING:
     from chidu.forecast.next_run import NextRun, next_run
     from chidu.forecast.receipt import Outcome, lock, score
     from chidu.laws.fit import Fit, Prediction, fit
-    from chidu.runs import Run, RunTable, read_runs
+    from chidu.runs import Run, RunTable
     from chidu.stats import Interval
+    from chidu.tables.read import read_runs
 
 __version__ = "0.1.0"
 
@@ -61,7 +62,8 @@ _HOMES = {
     "config": ("ModelConfig", "TrainConfig"),
     "errors": ("ChiduError", "CorruptError", "InputError", "Refusal", "TrainingError"),
     "stats": ("Interval",),
-    "runs": ("Run", "RunTable", "read_runs"),
+    "runs": ("Run", "RunTable"),
+    "tables.read": ("read_runs",),
     "laws.fit": ("Fit", "Prediction", "fit"),
     "forecast.allocation": ("Allocation", "compute_optimal"),
     "forecast.cost": ("Cost", "price"),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from chidu.errors import InputError
-from chidu.runs import RunTable, parse_number, read_runs
+from chidu.runs import RunTable, parse_number
 
 if TYPE_CHECKING:
     from chidu.terminal import Terminal
@@ -47,13 +47,15 @@ Json = Annotated[bool, Parameter(name="--json", help="Print JSON on stdout and n
 
 
 def read_table(path: Path, column: list[str] | None) -> RunTable:
-    """Read a CSV of runs, its columns renamed by `ours=theirs`."""
+    """Read a table of runs, its columns renamed by `ours=theirs`."""
     pairs = {}
     for item in column or []:
         ours, equals, theirs = item.partition("=")
         if not equals:
             raise InputError(f"--column {item}: write chidu's name = the file's, such as params=N")
         pairs[ours.strip()] = theirs.strip()
+    from chidu.tables.read import read_runs
+
     return read_runs(path, pairs)
 
 

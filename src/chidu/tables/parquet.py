@@ -1,0 +1,36 @@
+"""Parquet, where pyarrow is installed."""
+
+import io
+from pathlib import Path
+
+from chidu.errors import CorruptError, InputError
+from chidu.tables.json_lines import make_json_sheet
+from chidu.tables.sheet import Sheet
+
+MAGIC = b"PAR1"
+
+
+def read_parquet(path: Path, content: bytes) -> Sheet:
+    """Read runs from Parquet; rows are counted from 1.
+
+    Raises:
+        InputError: pyarrow is missing, or the table has one name twice.
+        CorruptError: it is not valid Parquet.
+    """
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+    except ImportError:
+        raise InputError(
+            f"{path} is Parquet, which needs pyarrow: pip install 'chidu[parquet]', or write the table as CSV"
+        ) from None
+    try:
+        table = pq.read_table(io.BytesIO(content))
+    except (pa.ArrowException, OSError) as error:
+        raise CorruptError(f"{path} is not valid Parquet ({str(error).splitlines()[0]}); write it again") from None
+    names = table.column_names
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise InputError(f"{path} has the column {' and '.join(twice)} twice; rename or delete one")
+    table = table.drop_columns([name for name in names if name.startswith("__index_level_")])
+    return make_json_sheet(path, list(enumerate(table.to_pylist(), start=1)), "row")
