@@ -10,10 +10,21 @@ from chidu.runs import Run, RunTable, parse_number, write_runs
 from chidu.tables.read import read_runs
 
 
-@pytest.mark.parametrize(
-    ("text", "value"),
-    [("3e9", 3e9), ("1.4B", 1.4e9), ("70m", 70e6), (" 1_000 ", 1e3), ("1,000", 1e3), ("1.5T", 1.5e12), ("12k", 12e3), ("1.4 B", 1.4e9), ("1,234,567.5", 1234567.5), ("+2e-4", 2e-4)],
-)
+NUMBERS = {
+    "3e9": 3e9,
+    "1.4B": 1.4e9,
+    "1.4 B": 1.4e9,
+    "70m": 70e6,
+    "12k": 12e3,
+    "1.5T": 1.5e12,
+    " 1_000 ": 1e3,
+    "1,000": 1e3,
+    "1,234,567.5": 1234567.5,
+    "+2e-4": 2e-4,
+}
+
+
+@pytest.mark.parametrize(("text", "value"), NUMBERS.items())
 def test_numbers_are_read_as_people_write_them(text, value):
     assert parse_number(text) == pytest.approx(value)
 
@@ -22,7 +33,6 @@ def test_numbers_are_read_as_people_write_them(text, value):
 def test_what_is_no_number_is_no_number(text):
     with pytest.raises(ValueError):
         parse_number(text)
-
 
 
 def test_a_unit_is_taken_without_rounding():

@@ -23,11 +23,14 @@ def fit(
     Parameters
     ----------
     runs
-        A CSV with params, tokens and loss, or flops and loss.
+        Runs with params, tokens and loss, or flops and loss: a CSV, JSONL or Parquet table, or what W&B, MLflow,
+        TensorBoard, a Hugging Face Trainer or nanoGPT left.
     form
         chinchilla, frontier, or auto.
     """
     from chidu.laws.fit import fit as fit_law
 
-    law = fit_law(read_table(runs, column), form=form, seed=seed)
-    show(json_, law.to_json(), str(law))
+    table = read_table(runs, column)
+    law = fit_law(table, form=form, seed=seed)
+    text = "\n".join([str(law), *[f"  note: {note}" for note in table.notes]])
+    show(json_, {**law.to_json(), "notes": list(table.notes)}, text)

@@ -31,7 +31,8 @@ def next_(
     Parameters
     ----------
     runs
-        A CSV with params, tokens and loss, or flops and loss.
+        Runs with params, tokens and loss, or flops and loss: a CSV, JSONL or Parquet table, or what W&B, MLflow,
+        TensorBoard, a Hugging Face Trainer or nanoGPT left.
     params
         Parameters of the target.
     tokens
@@ -46,10 +47,12 @@ def next_(
     from chidu.forecast.next_run import next_run
     from chidu.laws.fit import fit as fit_law
 
-    law = fit_law(read_table(runs, column), seed=seed)
+    table = read_table(runs, column)
+    law = fit_law(table, seed=seed)
     if (params is None) != (tokens is None):
         raise InputError("give both --params and --tokens of the target, or --flops")
     largest = max(each.flops or 0.0 for each in law.runs)
     target = (params, tokens) if params is not None and tokens is not None else flops or 10 * largest
     answer = next_run(law, target=target, budget_flops=budget_flops, hardware=hardware)
-    show(json_, answer.to_json(), str(answer))
+    text = "\n".join([str(answer), *[f"note: {note}" for note in table.notes]])
+    show(json_, {**answer.to_json(), "notes": list(table.notes)}, text)

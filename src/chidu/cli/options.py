@@ -42,7 +42,10 @@ def read_duration(type_: Any, tokens: Sequence[Any]) -> float:
 
 Number = Annotated[float, Parameter(converter=read_number)]
 Duration = Annotated[float, Parameter(converter=read_duration)]
-Columns = Annotated[list[str] | None, Parameter(name="--column", help="chidu's name = the file's, e.g. params=N.")]
+Columns = Annotated[
+    list[str] | None,
+    Parameter(name="--column", help="chidu's name = the file's, such as params=N; or a number for every run."),
+]
 Json = Annotated[bool, Parameter(name="--json", help="Print JSON on stdout and nothing else.")]
 
 

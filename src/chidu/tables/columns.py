@@ -99,13 +99,14 @@ def _choose(sheet: Sheet, ours: str, matches: list[Match]) -> tuple[Match | None
     if not matches:
         return None, []
     first, *others = matches
+    first = next((each for each in others if each.theirs == ours and _is_same(sheet, first, each)), first)
     if first.kind == "other" and (alike := [match for match in others if match.rank == first.rank]):
         names = [match.theirs for match in (first, *alike)]
         raise InputError(
             f"{sheet.path} has {len(names)} columns that could be the loss: {_listed(names, 20)}; "
             f"choose one with --column loss={names[0]}"
         )
-    return first, [match for match in others if not _is_same(sheet, first, match)]
+    return first, [match for match in matches if not _is_same(sheet, first, match)]
 
 
 def _is_same(sheet: Sheet, one: Match, other: Match) -> bool:

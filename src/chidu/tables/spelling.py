@@ -74,14 +74,14 @@ NO_LOSS = frozenset(
         *("se", "stderr", "std", "err", "error", "var", "variance", "ci", "byte", "bytes", "unseen", "scale", "scaler"),
         *("fn", "function", "type", "weight", "weights", "coef", "coeff", "z", "aux", "auxiliary", "balance"),
         *("balancing", "router", "mask", "masked", "spike", "spikes", "diff", "delta", "gap", "ratio", "reduction"),
-        *("name", "mult", "step"),
+        *("name", "mult"),
     )
 )
 """Words of columns about a loss that are none."""
 FILLERS = frozenset(
     (
         *("final", "last", "mean", "avg", "lm", "per", "token", "tokens", "nats", "nat", "cross", "out", "smooth"),
-        *("smoothed", "ema", "in"),
+        *("smoothed", "ema", "in", "epoch"),
     )
 )
 
