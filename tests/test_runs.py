@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from chidu.runs import Run, RunTable, parse_number, write_runs
 from chidu.tables.read import read_runs
 
-
 NUMBERS = {
     "3e9": 3e9,
     "1.4B": 1.4e9,

@@ -16,7 +16,9 @@ SPELT = {
 }
 
 
-@pytest.mark.parametrize(("ours", "theirs"), [(ours, name) for ours, names in SPELT.items() for name in names.split(",")])
+@pytest.mark.parametrize(
+    ("ours", "theirs"), [(ours, name) for ours, names in SPELT.items() for name in names.split(",")]
+)
 def test_many_spellings_mean_the_same(ours, theirs):
     match = recognise(theirs)
     assert match is not None

@@ -13,7 +13,9 @@ def state(steps=(100, 200), most=200, tokens=1000.0, losses=(3.4, 3.5), flos=0.0
     for step, loss in zip(steps, losses, strict=True):
         seen = {"num_input_tokens_seen": int(step * tokens)} if tokens else {}
         rate = 1e-3 * (1 - step / steps[-1])
-        history.append({"epoch": 0.5, "grad_norm": 1.1, "learning_rate": rate, "loss": loss - 0.1, "step": step, **seen})
+        history.append(
+            {"epoch": 0.5, "grad_norm": 1.1, "learning_rate": rate, "loss": loss - 0.1, "step": step, **seen}
+        )
         history.append({"epoch": 0.5, "eval_loss": loss, "eval_runtime": 2.0, "step": step, **seen})
     history.append({"epoch": 1.0, "step": steps[-1], "total_flos": flos, "train_loss": 5.0, "train_runtime": 9.0})
     return {

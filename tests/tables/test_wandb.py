@@ -67,7 +67,7 @@ def test_the_export_of_a_project_page(tmp_path):
     ]
     assert reasons(table) == [
         (3, "blue-moon-2", "status is 'crashed'"),
-        (4, "red-sky-3", "tokens is empty"),
+        (4, "red-sky-3", "val/loss is empty"),
         (5, "wet-leaf-4", "val/loss is NaN, not a finite number"),
         (6, "dry-wind-5", "status is 'running'"),
     ]
@@ -89,7 +89,7 @@ def test_what_the_documented_script_writes(tmp_path):
     ]
     table = read_runs(write_csv(tmp_path, rows))
     assert [(run.run, run.loss, run.tokens, run.n_layer) for run in table] == [("a", 3.5, 2e7, 4), ("d", 3.1, 4e7, 4)]
-    assert reasons(table) == [(3, "b", "summary/val/loss is empty"), (4, "c", "summary/tokens is empty")]
+    assert reasons(table) == [(3, "b", "summary/val/loss is empty"), (4, "c", "summary/val/loss is empty")]
     rows[2][1] = "__import__('os')"
     with pytest.raises(InputError, match="row 3: summary is not a dictionary"):
         read_runs(write_csv(tmp_path, rows))
@@ -113,7 +113,7 @@ def test_runs_of_the_api_as_json(name, tmp_path):
     assert [(run.run, run.params, run.loss, run.learning_rate, run.extra) for run in table] == [
         ("a", 1e6, 3.5, 3e-4, {})
     ]
-    assert reasons(table) == [(2, "b", "status is 'failed'"), (3, "c", "summary/tokens is empty")]
+    assert reasons(table) == [(2, "b", "status is 'failed'"), (3, "c", "summary/val/loss is empty")]
 
 
 def test_a_local_folder(tmp_path):

@@ -81,5 +81,6 @@ def forecast(
     answers = forecast_targets(law, wanted, level, of)  # type: ignore[arg-type]
     if out is not None:
         write_forecasts(out, wanted, answers)
-    text = "\n".join(str(answer) for answer in answers) if out is None else f"{len(answers)} forecasts in {out}"
+    lines = [str(answer) for answer in answers] if out is None else [f"{len(answers)} forecasts in {out}"]
+    text = "\n".join([*lines, *[f"note: {note}" for note in table.notes]])
     show(json_, [answer.to_json() for answer in answers], text)

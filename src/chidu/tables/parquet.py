@@ -25,12 +25,13 @@ def read_parquet(path: Path, content: bytes) -> Sheet:
             f"{path} is Parquet, which needs pyarrow: pip install 'chidu[parquet]', or write the table as CSV"
         ) from None
     try:
-        table = pq.read_table(io.BytesIO(content))
+        file = pq.ParquetFile(io.BytesIO(content))
+        names = file.schema_arrow.names
+        table = None if len(set(names)) < len(names) else file.read()
     except (pa.ArrowException, OSError) as error:
         raise CorruptError(f"{path} is not valid Parquet ({str(error).splitlines()[0]}); write it again") from None
-    names = table.column_names
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
+    if table is None:
+        twice = sorted({name for name in names if names.count(name) > 1})
         raise InputError(f"{path} has the column {' and '.join(twice)} twice; rename or delete one")
     table = table.drop_columns([name for name in names if name.startswith("__index_level_")])
     return make_json_sheet(path, list(enumerate(table.to_pylist(), start=1)), "row")

@@ -156,7 +156,7 @@ def _place(match: Match, where: str) -> Match:
     last = where.split()[0] if where else ""
     preferred = "results" if match.ours in MEASURED else "settings"
     place = 0 if not where else 3 if "section" in where else 1 if last == preferred else 2
-    rank = (match.rank[0], place, *match.rank[1:])
+    rank = (*match.rank, place) if match.ours in TEXTS else (match.rank[0], place, *match.rank[1:])
     return Match(match.ours, match.theirs, rank, match.unit, match.measure, match.kind)
 
 
