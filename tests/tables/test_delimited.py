@@ -95,9 +95,10 @@ def test_lines_are_those_of_the_file(tmp_path):
 
 
 cells = st.text(st.characters(codec="utf-8", exclude_characters="\0\r\n"), max_size=8)
+names = cells.map(lambda cell: " ".join(cell.split())).filter(bool)
 
 
-@given(header=st.lists(cells.map(str.strip).filter(bool), min_size=2, max_size=4, unique=True), data=st.data())
+@given(header=st.lists(names, min_size=2, max_size=4, unique=True), data=st.data())
 def test_any_text_reads_back(header, data, tmp_path_factory):
     rows = data.draw(st.lists(st.lists(cells, min_size=len(header), max_size=len(header)), max_size=4))
     out = io.StringIO()

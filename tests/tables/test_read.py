@@ -4,9 +4,11 @@ import subprocess
 import sys
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import chidu
-from chidu.errors import CorruptError, InputError
+from chidu.errors import ChiduError, CorruptError, InputError
 from chidu.tables.read import read_runs
 
 CSV = "run,params,tokens,loss\na,1e6,2e7,3.5\nb,2e6,4e7,3.2\n"
@@ -78,6 +80,13 @@ def test_the_kind_that_knows_settings_goes_first(tmp_path):
     assert [run.loss for run in read_runs(tmp_path)] == [3.5]
 
 
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 100_000, '[{"loss": ' + "9" * 5000 + "}]"])
+def test_json_that_is_too_much(text, tmp_path):
+    (tmp_path / "runs.json").write_text(text)
+    with pytest.raises(InputError, match=r"nested too deeply|not valid JSON"):
+        read_runs(tmp_path / "runs.json")
+
+
 def test_it_is_public():
     assert chidu.read_runs is read_runs
 
@@ -87,3 +96,77 @@ def test_a_csv_loads_nothing_that_it_does_not_need(tmp_path):
     code = f"import sys, chidu; chidu.read_runs({str(tmp_path / 'runs.csv')!r}); print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert not {"pyarrow", "pandas", "yaml", "tensorboard", "scipy", "torch"} & set(done.stdout.split())
+
+
+NAMES = ("runs.csv", "runs.tsv", "runs.json", "runs.jsonl", "runs.txt", "runs", "x.tfevents.1", "trainer_state.json")
+HEADS = (
+    "params",
+    "N (M)",
+    "tokens",
+    "step",
+    "batch_tokens",
+    "loss",
+    "val_ppl",
+    "loss_bits",
+    "flops",
+    "status",
+    "lr",
+    "",
+)
+CELLS = (
+    "",
+    "1e6",
+    "20",
+    "3,5",
+    "1,000",
+    "1.000.000",
+    "-",
+    "nan",
+    "inf",
+    "-3",
+    "0",
+    "12%",
+    "done",
+    "1e999",
+    "1.4B",
+    '"',
+    "é",
+)
+TEXTS = (
+    CSV,
+    JSONL,
+    f"[{JSONL.strip().replace(chr(10), ',')}]",
+    '{"global_step": 1, "log_history": [{"eval_loss": 3}]}',
+)
+
+
+def reads_or_says_why(path):
+    try:
+        table = read_runs(path)
+    except ChiduError as error:
+        said = str(error)
+    else:
+        assert all(run.loss > 0 and run.flops > 0 for run in table)
+        said = " ".join(table.notes)
+    assert "\n" not in said
+
+
+@given(st.sampled_from(NAMES), st.sampled_from(TEXTS), st.integers(0, 150), st.binary(max_size=6), st.integers(0, 9))
+def test_any_damage_ends_with_a_table_or_a_sentence(tmp_path_factory, name, text, at, junk, cut):
+    path = tmp_path_factory.getbasetemp() / name
+    content = text.encode()
+    path.write_bytes(content[:at] + junk + content[at + cut :])
+    reads_or_says_why(path)
+
+
+@given(
+    st.lists(st.sampled_from(HEADS), min_size=1, max_size=6),
+    st.lists(st.lists(st.sampled_from(CELLS), min_size=1, max_size=6), max_size=4),
+    st.sampled_from(",;\t"),
+)
+def test_any_cells_end_with_a_table_or_a_sentence(tmp_path_factory, head, rows, delimiter):
+    path = tmp_path_factory.getbasetemp() / "cells.csv"
+    width = len(head)
+    lines = [delimiter.join(row) for row in (head, *[(row * width)[:width] for row in rows])]
+    path.write_text("\n".join(lines), encoding="utf-8")
+    reads_or_says_why(path)

@@ -121,7 +121,10 @@ def test_what_is_missing_is_named_and_how_to_give_it(tmp_path):
 
 @pytest.mark.parametrize(
     ("text", "words"),
-    [('{"log_history": [', "line 1: not valid JSON"), ('{"log_history": 3}', "it is no state of a Trainer")],
+    [
+        ('{"log_history": [', "line 1: not valid JSON"),
+        ('{"log_history": 3}', "has no log_history and global_step of a Trainer"),
+    ],
 )
 def test_damage_is_named(text, words, tmp_path):
     (tmp_path / "trainer_state.json").write_text(text)

@@ -195,5 +195,5 @@ def _looks_numeric(name: str) -> bool:
 
 
 def _listed(names: Iterable[str], most: int) -> str:
-    listed = list(names)
+    listed = [" ".join(name.split()) for name in names]
     return ", ".join(listed[:most]) + (f" and {len(listed) - most} more" if len(listed) > most else "")

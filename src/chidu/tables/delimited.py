@@ -53,7 +53,8 @@ def _make_sheet(path: Path, header: list[str], rows: list[tuple[int, list[str]]]
 
 
 def _strip(values: list[str]) -> list[str]:
-    return [value.strip() for value in values]
+    """Names in one line, without the spaces around them."""
+    return [" ".join(value.split()) for value in values]
 
 
 def read_rows(path: Path) -> tuple[list[tuple[int, dict[str, str]]], list[str]]:

@@ -1,6 +1,7 @@
 """Bytes of a file -> text, or one sentence that says why not."""
 
 import gzip
+import json
 import os
 import re
 import zlib
@@ -92,6 +93,26 @@ def name_below(folder: Path, place: Path) -> str:
     return relative if relative != "." else (folder.name or folder.resolve().name)
 
 
+def parse_json(path: Path, text: str, line: int = 0) -> Any:
+    """Read a JSON value, that of a line where one is given; NaN and infinities are allowed.
+
+    Raises:
+        InputError: it is not valid.
+    """
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        where, what = line or error.lineno, error.msg
+    except ValueError as error:  # a number of thousands of digits
+        where, what = line or 1, str(error).partition(";")[0]
+    raise InputError(f"{path}, line {where}: not valid JSON ({what}); mend or delete it")
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file, as `parse_json`."""
+    return parse_json(path, decode(path, read_bytes(path)))
+
+
 def read_yaml(path: Path) -> Any:
     """Plain values of a YAML file; nothing in it is executed.
 
@@ -102,7 +123,7 @@ def read_yaml(path: Path) -> Any:
 
     try:
         return yaml.safe_load(decode(path, read_bytes(path)))
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:
         where = getattr(error, "problem_mark", None)
         line = f", line {where.line + 1}" if where else ""
         raise InputError(f"{path}{line}: not valid YAML of plain values; correct or delete it") from None

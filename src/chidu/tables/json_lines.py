@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from chidu.errors import InputError
+from chidu.tables.files import parse_json
 from chidu.tables.sheet import Sheet, fill, flatten
 
 Numbered = list[tuple[int, Mapping[str, Any]]]
@@ -20,11 +21,12 @@ def read_json_table(path: Path, text: str, suffix: str) -> Sheet:
     if suffix in (".jsonl", ".ndjson"):
         return make_json_sheet(path, _read_lines(path, text), "line")
     try:
-        value = json.loads(text)
-    except json.JSONDecodeError as error:
-        if error.msg == "Extra data":
+        value = parse_json(path, text)
+    except InputError:
+        first, more, _ = text.strip().partition("\n")
+        if more and _load(first) is not None:  # an object a line, whatever the file is called
             return make_json_sheet(path, _read_lines(path, text), "line")
-        raise InputError(f"{path}, line {error.lineno}: not valid JSON ({error.msg}); mend it") from None
+        raise
     return make_json_sheet(path, list(enumerate(_find_objects(path, value), start=1)), "row")
 
 
@@ -39,14 +41,15 @@ def make_json_sheet(path: Path, objects: Numbered, word: str) -> Sheet:
 
 def _unpack(value: Mapping[str, Any]) -> dict[str, Any]:
     """Read the parts that a tracker stores as JSON in a string."""
-    return {key: _load(item) if isinstance(item, str) and item.startswith("{") else item for key, item in value.items()}
+    packed = [key for key, item in value.items() if isinstance(item, str) and item.startswith("{")]
+    return {**value, **{key: _load(value[key], value[key]) for key in packed}}
 
 
-def _load(text: str) -> Any:
+def _load(text: str, otherwise: Any = None) -> Any:
     try:
         return json.loads(text)
-    except json.JSONDecodeError:
-        return text
+    except ValueError:
+        return otherwise
 
 
 def _read_lines(path: Path, text: str) -> Numbered:
@@ -54,10 +57,7 @@ def _read_lines(path: Path, text: str) -> Numbered:
     for line, content in enumerate(text.split("\n"), start=1):
         if not content.strip():
             continue
-        try:
-            value = json.loads(content)
-        except json.JSONDecodeError as error:
-            raise InputError(f"{path}, line {line}: not valid JSON ({error.msg}); mend or delete it") from None
+        value = parse_json(path, content, line)
         if not isinstance(value, dict):
             raise InputError(f"{path}, line {line}: {type(value).__name__}, not an object; mend or delete it")
         objects.append((line, value))

@@ -8,6 +8,8 @@ from chidu.tables.json_lines import make_json_sheet
 from chidu.tables.sheet import Sheet
 
 MAGIC = b"PAR1"
+INDEX = "__index_level_"
+"""Columns of pandas that hold the numbers of the rows."""
 
 
 def read_parquet(path: Path, content: bytes) -> Sheet:
@@ -27,11 +29,11 @@ def read_parquet(path: Path, content: bytes) -> Sheet:
     try:
         file = pq.ParquetFile(io.BytesIO(content))
         names = file.schema_arrow.names
-        table = None if len(set(names)) < len(names) else file.read()
-    except (pa.ArrowException, OSError) as error:
+        rows = file.read().to_pylist() if len(set(names)) == len(names) else None
+    except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
         raise CorruptError(f"{path} is not valid Parquet ({str(error).splitlines()[0]}); write it again") from None
-    if table is None:
+    if rows is None:
         twice = sorted({name for name in names if names.count(name) > 1})
         raise InputError(f"{path} has the column {' and '.join(twice)} twice; rename or delete one")
-    table = table.drop_columns([name for name in names if name.startswith("__index_level_")])
-    return make_json_sheet(path, list(enumerate(table.to_pylist(), start=1)), "row")
+    plain = [{name: value for name, value in row.items() if not name.startswith(INDEX)} for row in rows]
+    return make_json_sheet(path, list(enumerate(plain, start=1)), "row")

@@ -4,7 +4,6 @@ import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from chidu.errors import InputError
 from chidu.runs import RunTable
@@ -42,7 +41,10 @@ def read_runs(path: str | Path, columns: Mapping[str, str] | None = None) -> Run
             not positive, no finished run.
     """
     path, given = Path(path), columns or {}
-    sheet = read_folder(path, given.get("loss")) if path.is_dir() else read_file(path, given.get("loss"))
+    try:
+        sheet = read_folder(path, given.get("loss")) if path.is_dir() else read_file(path, given.get("loss"))
+    except RecursionError:
+        raise InputError(f"{path} is nested too deeply for a table of runs; {UNDERSTOOD}") from None
     return make_table(sheet, given)
 
 
@@ -64,7 +66,7 @@ def read_file(path: Path, loss: str | None = None) -> Sheet:
     text = decode(path, content)
     kind = suffix(path)
     if kind in JSON or (kind not in TABLES and text.lstrip()[:1] in ("{", "[")):
-        if '"log_history"' in text and trainer_state.is_trainer_state(_load(text)):
+        if path.name == trainer_state.NAME or ('"log_history"' in text and _is_state(text)):
             return trainer_state.read_states(path, [path], loss)
         return read_json_table(path, text, kind)
     if kind not in TABLES and text_log.is_log(text):
@@ -75,11 +77,11 @@ def read_file(path: Path, loss: str | None = None) -> Sheet:
     return replace(sheet, tracked=mlflow.is_export(sheet.header))
 
 
-def _load(text: str) -> Any:
+def _is_state(text: str) -> bool:
     try:
-        return json.loads(text)
-    except json.JSONDecodeError:
-        return None
+        return trainer_state.is_trainer_state(json.loads(text))
+    except ValueError:
+        return False
 
 
 def read_folder(folder: Path, loss: str | None = None) -> Sheet:

@@ -1,10 +1,8 @@
 """What was set before a run, from a file beside its log: a log itself seldom knows its params and tokens."""
 
-import json
 from pathlib import Path
 
-from chidu.errors import InputError
-from chidu.tables.files import decode, read_bytes, read_yaml
+from chidu.tables.files import read_json, read_yaml
 from chidu.tables.sheet import flatten
 
 NAMES = ("config", "hparams", "args", "params")
@@ -24,16 +22,6 @@ def read_settings(folder: Path, stem: str = "") -> dict[str, str]:
         for suffix in SUFFIXES:
             path = folder / f"{name}{suffix}"
             if path.is_file():
-                return _read(path)
+                value = read_json(path) if suffix == ".json" else read_yaml(path)
+                return flatten(value, "config/") if isinstance(value, dict) else {}
     return {}
-
-
-def _read(path: Path) -> dict[str, str]:
-    if path.suffix == ".json":
-        try:
-            value = json.loads(decode(path, read_bytes(path)))
-        except json.JSONDecodeError as error:
-            raise InputError(f"{path}, line {error.lineno}: not valid JSON ({error.msg}); mend it") from None
-    else:
-        value = read_yaml(path)
-    return flatten(value, "config/") if isinstance(value, dict) else {}

@@ -81,7 +81,7 @@ def _say_why(sheet: Sheet, aside: Sequence[SetAside]) -> str:
     if not aside:
         return "; a forecast needs rows with params, tokens and loss"
     first, more = aside[0], len(aside) - 1
-    where = first.run or f"{sheet.word} {first.row}"
+    where = " ".join(first.run.split()) or f"{sheet.word} {first.row}"
     return f": {where}: {first.reason}" + (f"; and {more} more rows were set aside" if more else "")
 
 

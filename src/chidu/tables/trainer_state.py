@@ -12,9 +12,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from chidu.errors import InputError
+from chidu.errors import CorruptError, InputError
 from chidu.tables.curves import Ends, last_values
-from chidu.tables.files import decode, name_below, read_bytes
+from chidu.tables.files import name_below, read_json
 from chidu.tables.settings import HOW, read_settings
 from chidu.tables.sheet import Sheet, fill, to_text
 
@@ -24,15 +24,20 @@ WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 MOST_HEADER = 100_000_000
 """Bytes of a safetensors header, as its own reader allows."""
-LAST_ENTRY = frozenset(
-    ("train_loss", "train_runtime", "train_samples_per_second", "train_steps_per_second", "total_flos")
+NO_CURVES = frozenset(
+    ("step", "epoch", "train_loss", "train_runtime", "train_samples_per_second", "train_steps_per_second", "total_flos")
 )
-"""Means over the whole training, logged once at its end: no values of the last step."""
+"""The position of an entry, and what the last one has: means and totals of the whole training."""
 
 
 def is_trainer_state(value: Any) -> bool:
     """Whether a JSON value is a Trainer's state."""
-    return isinstance(value, dict) and isinstance(value.get("log_history"), list) and "global_step" in value
+    return (
+        isinstance(value, dict)
+        and isinstance(value.get("global_step"), int)
+        and isinstance(value.get("log_history"), list)
+        and all(isinstance(entry, dict) and isinstance(entry.get("step", 0), int) for entry in value["log_history"])
+    )
 
 
 def read_folder(folder: Path, files: Sequence[Path], loss: str | None) -> Sheet | None:
@@ -71,27 +76,19 @@ def read_states(source: Path, files: Sequence[Path], loss: str | None) -> Sheet:
 
 
 def _read_state(path: Path) -> dict[str, Any]:
-    try:
-        state = json.loads(decode(path, read_bytes(path)))
-    except json.JSONDecodeError as error:
-        raise InputError(f"{path}, line {error.lineno}: not valid JSON ({error.msg}); delete it") from None
+    state = read_json(path)
     if not is_trainer_state(state):
-        raise InputError(f"{path} has no log_history and global_step: it is no state of a Trainer")
+        raise InputError(f"{path} has no log_history and global_step of a Trainer's state; delete it")
     return dict(state)
 
 
 def _read_run(
     path: Path, state: Mapping[str, Any], ends: Ends, notes: dict[str, None], loss: str | None
 ) -> dict[str, str]:
-    curves: dict[str, list[tuple[float, float]]] = {}
-    for entry in state["log_history"]:
-        for name, value in entry.items():
-            if isinstance(value, int | float) and name not in LAST_ENTRY and name not in ("step", "epoch"):
-                curves.setdefault("train/loss" if name == "loss" else name, []).append((entry.get("step", 0), value))
-    values = last_values(curves, ends, loss)
+    values = last_values(_read_curves(state["log_history"]), ends, loss)
     if values.get("step", state["global_step"]) == state["global_step"]:  # the totals are those of the last step
         for total in ("num_input_tokens_seen", "total_flos"):
-            if state.get(total):
+            if _positive(state.get(total)):
                 values.setdefault(total, float(state[total]))
     row = read_settings(path.parent) | {name: to_text(value) for name, value in values.items()}
     params = _count_params(path.parent)
@@ -101,9 +98,23 @@ def _read_run(
     elif values.get("num_input_tokens_seen") and values.get("total_flos"):
         notes["params is what total_flos implies, 6 * params without embedding * tokens"] = None
         row["params_non_embedding"] = to_text(values["total_flos"] / 6 / values["num_input_tokens_seen"])
-    if 0 < state["global_step"] < (state.get("max_steps") or 0):
+    if _positive(state.get("max_steps")) and 0 < state["global_step"] < state["max_steps"]:
         row["status"] = f"stopped at step {state['global_step']} of {state['max_steps']}"
     return row
+
+
+def _read_curves(history: Sequence[Mapping[str, Any]]) -> dict[str, list[tuple[float, float]]]:
+    """What was logged, (step, value); the Trainer's `loss` is named as what it is, the training loss."""
+    curves: dict[str, list[tuple[float, float]]] = {}
+    for entry in history:
+        for name, value in entry.items():
+            if isinstance(value, int | float) and name not in NO_CURVES:
+                curves.setdefault("train/loss" if name == "loss" else name, []).append((entry.get("step", 0), value))
+    return curves
+
+
+def _positive(value: Any) -> bool:
+    return isinstance(value, int | float) and value > 0
 
 
 def _count_params(folder: Path) -> int:
@@ -115,10 +126,10 @@ def _count_params(folder: Path) -> int:
             return 0
     if not (folder / WEIGHTS).is_file():
         return 0
-    with (folder / WEIGHTS).open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        try:
+    try:
+        with (folder / WEIGHTS).open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
             header = json.loads(file.read(length)) if length < MOST_HEADER else {}
-        except ValueError:
-            raise InputError(f"{folder / WEIGHTS} is damaged; delete it, or write it again") from None
-    return sum(math.prod(entry["shape"]) for name, entry in header.items() if name != "__metadata__")
+        return sum(math.prod(entry["shape"]) for name, entry in header.items() if name != "__metadata__")
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise CorruptError(f"{folder / WEIGHTS} is damaged; delete it, or write it again") from None

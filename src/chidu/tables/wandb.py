@@ -16,11 +16,12 @@ from typing import Any
 
 from chidu.errors import InputError
 from chidu.runs import SetAside
-from chidu.tables.files import decode, name_below, read_bytes, read_yaml
+from chidu.tables.files import name_below, read_json, read_yaml
 from chidu.tables.sheet import Row, Sheet, fill, flatten
 
 SUMMARY = "wandb-summary.json"
 CONFIG = "config.yaml"
+METADATA = "wandb-metadata.json"
 NESTED = ("summary", "config")
 PAGE = frozenset(("created", "runtime", "user", "sweep", "tags", "notes"))
 """Columns of a project page, beside Name and State."""
@@ -58,7 +59,7 @@ def _read_dictionary(sheet: Sheet, line: int, name: str, text: str) -> Mapping[s
         return {}
     try:
         value = json.loads(text)
-    except json.JSONDecodeError:
+    except ValueError:
         try:
             value = ast.literal_eval(re.sub(r"(?<=[:\[,(] )-?(?:nan|inf)\b", "None", text))
         except (ValueError, SyntaxError, MemoryError, RecursionError):
@@ -117,15 +118,8 @@ def _read_run(place: Path) -> dict[str, str]:
         config = read_yaml(place / CONFIG)
         if isinstance(config, dict):
             row |= flatten({key: value for key, value in config.items() if key != "wandb_version"}, "config/")
-    row |= flatten(_read_json(place / SUMMARY), "summary/")
-    metadata = place / "wandb-metadata.json"
-    state = _read_json(metadata).get("state") if metadata.is_file() else None
+    summary = read_json(place / SUMMARY)
+    row |= flatten(summary, "summary/") if isinstance(summary, dict) else {}
+    metadata = read_json(place / METADATA) if (place / METADATA).is_file() else None
+    state = metadata.get("state") if isinstance(metadata, dict) else None  # older clients wrote it
     return row | ({"state": state} if isinstance(state, str) else {})
-
-
-def _read_json(path: Path) -> Mapping[str, Any]:
-    try:
-        value = json.loads(decode(path, read_bytes(path)))
-    except json.JSONDecodeError as error:
-        raise InputError(f"{path}, line {error.lineno}: not valid JSON ({error.msg}); sync or delete the run") from None
-    return value if isinstance(value, dict) else {}
