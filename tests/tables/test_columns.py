@@ -106,6 +106,12 @@ def test_a_loss_of_another_name_is_taken_where_it_is_alone(tmp_path):
     assert run.loss == 4
 
 
+def test_names_go_before_letters(tmp_path):
+    run, notes = only(tmp_path, "n,n_params,tokens,loss\n7,1e6,2e7,3\n")
+    assert run.params == 1e6
+    assert "params is read from 'n_params' (the total), not from n;" in notes
+
+
 def test_text_is_no_candidate(tmp_path):
     run, _ = only(tmp_path, "param_count,params,tokens,loss,loss_name\nkaplan,1e6,2e7,3,ce\n")
     assert run.params == 1e6

@@ -88,6 +88,16 @@ def test_stores_without_steps(store):
     assert (run.loss, run.tokens, run.step) == (3.3, 3e7, None)
 
 
+def test_the_table_of_the_page(tmp_path):
+    header = "Start Time,Duration,Run ID,Name,Source Type,Source Name,User,Status,lr,n_params,tokens,val_loss\n"
+    row = "2024-01-01 10:00:00,1.0min,{0},run-{0},LOCAL,train.py,ann,{1},0.001,1e6,2e7,{2}\n"
+    rows = [row.format(*values) for values in (("a", "FINISHED", 3.5), ("b", "FAILED", ""), ("c", "FINISHED", ""))]
+    write(tmp_path / "runs.csv", header + "".join(rows))
+    table = read_runs(tmp_path / "runs.csv")
+    assert [(run.run, run.loss) for run in table] == [("run-a", 3.5)]
+    assert [gone.reason for gone in table.set_aside] == ["status is 'FAILED'", "val_loss is empty"]
+
+
 def test_the_table_of_search_runs(tmp_path):
     header = "run_id,experiment_id,status,artifact_uri,start_time,end_time,metrics.val_loss,metrics.tokens,params.lr,"
     header += "params.n_params,tags.mlflow.runName\n"

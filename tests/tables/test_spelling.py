@@ -3,14 +3,16 @@ import pytest
 from chidu.tables.spelling import recognise
 
 SPELT = {
-    "params": "params,N,n_params,Model Size,numParams,config/n_params,params.n_params,num_parameters",
-    "tokens": "tokens,D,train_tokens,metrics.tokens_seen,train/num_input_tokens_seen,throughput/total_tokens",
-    "flops": "C,total_flos,compute",
-    "loss": "loss,L,val/loss,Loss/val,summary.val/loss,metrics.eval/loss,valid_loss,nats_per_token",
+    "params": "params,N,n_params,Model Size,numParams,N (params),Parameters (N),# of parameters,config/n_params,"
+    "params.n_params,model/num_parameters",
+    "tokens": "tokens,D,D (tokens),training tokens (D),train_tokens,metrics.tokens_seen,throughput/total_tokens,"
+    "train/num_input_tokens_seen",
+    "flops": "C,compute C,C (FLOPs),total_flos,compute",
+    "loss": "loss,L,loss (L),val/loss,Loss/val,summary.val/loss,metrics.eval/loss,valid_loss,nats_per_token",
     "bits_per_byte": "bpb,bits/byte",
     "learning_rate": "lr,params.lr,config.optimizer.lr,train/lr,peak_lr",
     "n_layer": "depth,config.model.n_layer",
-    "step": "_step,summary/_step,train/global_step",
+    "step": "step,iter,train/global_step",
     "run": "Name,run_id,tags.mlflow.runName",
     "status": "State,status",
 }
@@ -98,9 +100,9 @@ def test_kinds_of_params(theirs, kind):
 
 
 OTHERS = """tflops,TFLOPS,gpu_tflops,tokens_per_param,tokens_per_second,embedding_params,loss_scale,size,loss_fn,z_loss,
-entropy,min_lr,seq_len,lr (1e-4),name (B),train/loss_std,%,b,""".replace("\n", "").split(",")
+entropy,min_lr,seq_len,lr (1e-4),name (B),train/loss_std,%,b,D/N,n_d,_step,summary/_step,"""
 
 
-@pytest.mark.parametrize("theirs", OTHERS)
+@pytest.mark.parametrize("theirs", OTHERS.replace("\n", "").split(","))
 def test_what_is_no_column_of_chidu(theirs):
     assert recognise(theirs) is None

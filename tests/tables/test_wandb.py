@@ -124,14 +124,16 @@ def test_a_local_folder(tmp_path):
     write_run(home, "run-20240104_100000-mnop3456", {"val/loss": "NaN", "tokens": 1e5}, metadata={"state": "failed"})
     (home / "latest-run").symlink_to("run-20240104_100000-mnop3456", target_is_directory=True)
     (home / "debug.log").write_text("x")
+    write_run(home, "run-20231231_100000-efgh5678", {"val/loss": 9.0, "tokens": 1e7})
     table = read_runs(home)
     assert [(run.run, run.params, run.loss, run.tokens, run.learning_rate) for run in table] == [
         ("efgh5678", 1e6, 3.2, 4e7, 1e-3),
         ("abcd1234", 1e6, 3.5, 2e7, 1e-3),
     ]
     assert reasons(table) == [
-        (3, "ijkl9012", "there is no wandb-summary.json: it logged nothing, or did not end"),
-        (4, "mnop3456", "status is 'failed'"),
+        (2, "efgh5678", "it was resumed: the later folder of this run is read"),
+        (4, "ijkl9012", "there is no wandb-summary.json: it logged nothing, or did not end"),
+        (5, "mnop3456", "status is 'failed'"),
     ]
     assert "the last value in its summary" in table.notes[0]
     assert read_runs(tmp_path).runs == table.runs

@@ -14,14 +14,16 @@ from chidu.runs import SetAside
 from chidu.tables.curves import Ends, last_values
 from chidu.tables.files import decode, read_bytes, read_yaml, walk
 from chidu.tables.sheet import Row, Sheet, fill, to_text
+from chidu.tables.units import canonical
 
 META = "meta.yaml"
 STATUSES = {1: "running", 2: "scheduled", 3: "finished", 4: "failed", 5: "killed"}
 
 
 def is_export(header: Sequence[str]) -> bool:
-    """Whether a table is that of `search_runs`."""
-    return "run_id" in header and any(name.startswith("metrics.") for name in header)
+    """Whether a table is that of `search_runs`, or of the download button of MLflow's page."""
+    names = {canonical(name) for name in header}
+    return {"run_id", "status", "start_time"} <= names
 
 
 def read_folder(folder: Path, files: Sequence[Path], loss: str | None) -> Sheet | None:

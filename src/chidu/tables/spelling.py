@@ -9,20 +9,22 @@ from chidu.tables.units import Unit, canonical, split_flops, split_unit
 
 SPELLINGS: Mapping[str, tuple[str, ...]] = {
     "params": (
-        *("n", "n_params", "num_params", "nparams", "parameters", "model_size", "n_parameters", "num_parameters"),
+        *("n_params", "num_params", "nparams", "parameters", "model_size", "n_parameters", "num_parameters"),
         *("number_of_parameters", "param_count", "params_count", "parameter_count", "model_params"),
         *("model_parameters", "trainable_params", "num_trainable_params", "trainable_parameters", "nb_params"),
+        *("number_of_params", "num_of_params", "num_of_parameters", "of_params", "of_parameters", "n"),
     ),
     "tokens": (
-        *("d", "n_tokens", "num_tokens", "train_tokens", "training_tokens", "tokens_seen", "total_tokens"),
+        *("n_tokens", "num_tokens", "train_tokens", "training_tokens", "tokens_seen", "total_tokens"),
         *("number_of_tokens", "n_train_tokens", "num_train_tokens", "tokens_trained", "trained_tokens"),
         *("num_tokens_seen", "total_tokens_seen", "tokens_processed", "consumed_tokens", "consumed_train_tokens"),
         *("num_input_tokens_seen", "total_training_tokens", "total_train_tokens", "train_num_tokens", "token_count"),
+        *("pretraining_tokens", "pretrain_tokens", "num_of_tokens", "of_tokens", "d"),
     ),
     "flops": (
-        *("c", "compute", "train_flops", "training_flops", "total_flops", "flop", "num_flops", "n_flops"),
+        *("compute", "train_flops", "training_flops", "total_flops", "flop", "num_flops", "n_flops"),
         *("train_compute", "training_compute", "total_compute", "total_training_flops", "total_train_flops"),
-        *("total_flos", "flos", "flops_total"),
+        *("total_flos", "flos", "flops_total", "c"),
     ),
     "loss": ("l",),
     "loss_se": ("loss_stderr", "loss_std_err", "val_loss_se"),
@@ -36,7 +38,7 @@ SPELLINGS: Mapping[str, tuple[str, ...]] = {
     ),
     "d_model": ("width", "hidden_size", "n_embd", "hidden_dim", "model_dim", "embed_dim"),
     "n_layer": ("depth", "layers", "num_layers", "n_layers", "num_hidden_layers"),
-    "unique_tokens": ("u", "unique_d", "unique_train_tokens", "num_unique_tokens"),
+    "unique_tokens": ("unique_train_tokens", "num_unique_tokens", "unique_d", "u"),
     "seed": ("random_seed",),
     "step": ("steps", "global_step", "iter", "iteration", "iterations", "num_steps", "n_steps", "train_steps"),
 }
@@ -105,10 +107,17 @@ class Match:
 
 LOOKUP = {name: (ours, i) for ours, names in SPELLINGS.items() for i, name in enumerate(names, start=1)}
 LOOKUP |= {name: (name, 0) for name in (*NUMBERS, *TEXTS) if name != "loss"}
+SYMBOLS = {"n": "params", "d": "tokens", "c": "flops", "l": "loss"}
+"""Letters of the formulas, which headers add: `tokens (D)`."""
 
 
 def recognise(theirs: str) -> Match | None:
-    """What a header means, or None: names as they stand come first, then without their unit, then without prefixes."""
+    """What a header means, or None: names as they stand come first, then without their unit, then without prefixes.
+
+    W&B's own keys (`_step`, which counts calls of its `log`, `_runtime`) mean nothing here.
+    """
+    if re.search(r"(?:^|[./])_[a-z]+$", theirs):
+        return None
     found = [match for name, where in _forms(theirs) if (match := _recognise_name(theirs, name, where))]
     return min(found, key=lambda match: match.rank) if found else None
 
@@ -167,6 +176,11 @@ def _recognise_base(theirs: str, name: str, unit: Unit | None) -> Match | None:
             return None
         plain = ours == "params" or ours == "loss"  # a name that says of which kind it is comes before
         return Match(ours, theirs, (int(plain), order), unit)
+    for symbol, short in ((name[-1:], name[:-2]), (name[:1], name[2:])):
+        if symbol in SYMBOLS and len(name) == len(short) + 2 and "_" in (name[-2:-1], name[1:2]):
+            match = _recognise_base(theirs, short, unit)
+            if match and match.ours == SYMBOLS[symbol]:
+                return match
     if kind := _params_kind(name):
         return Match("params", theirs, (KINDS.index(kind), 0), unit, kind=kind)
     if unit is None and (kind_of := loss_kind(name)):

@@ -22,6 +22,8 @@ EVALUATION = re.compile(
 PARAMS = re.compile(r"number of parameters: *([\d.,]+ *[KMBT]?)\b")
 BATCH = re.compile(r"tokens per iteration will be: *([\d,]+)")
 MOST = re.compile(r"^(?:Overriding: *)?max_iters *= *(\d+)", re.M)
+BEGINNING = 1 << 20
+"""Bytes in which a log has its first evaluation: other texts in a folder, a corpus, are not read whole."""
 LATE = 0.99
 """A log that gets this far has ended: evaluations come every so many steps."""
 
@@ -35,10 +37,11 @@ def read_folder(folder: Path, files: Sequence[Path], loss: str | None) -> Sheet 
     """Read one run for each log in a folder; None where there are none."""
     texts = {}
     for path in files:
-        if path.suffix.lower() in SUFFIXES:
-            text = path.read_bytes().decode("utf-8", errors="replace")
-            if is_log(text):
-                texts[path] = text
+        if path.suffix.lower() in SUFFIXES and path.is_file():
+            with path.open("rb") as file:
+                start = file.read(BEGINNING)
+                if is_log(start.decode("utf-8", errors="replace")):
+                    texts[path] = (start + file.read()).decode("utf-8", errors="replace")
     return read_logs(folder, texts, loss) if texts else None
 
 

@@ -25,7 +25,7 @@ METADATA = "wandb-metadata.json"
 NESTED = ("summary", "config")
 PAGE = frozenset(("created", "runtime", "user", "sweep", "tags", "notes"))
 """Columns of a project page, beside Name and State."""
-FOLDER = re.compile(r"(?:offline-)?run-(?:\d{8}_\d{6}-)?(.+)")
+FOLDER = re.compile(r"(?:offline-)?run-(?:(?P<date>\d{8}_\d{6})-)?(?P<id>.+)")
 
 
 def is_export(header: Sequence[str]) -> bool:
@@ -61,7 +61,7 @@ def _read_dictionary(sheet: Sheet, line: int, name: str, text: str) -> Mapping[s
         value = json.loads(text)
     except ValueError:
         try:
-            value = ast.literal_eval(re.sub(r"(?<=[:\[,(] )-?(?:nan|inf)\b", "None", text))
+            value = ast.literal_eval(re.sub(r"(?<=[\s\[(])-?(?:nan|inf)\b", "None", text))
         except (ValueError, SyntaxError, MemoryError, RecursionError):
             value = None
     if not isinstance(value, dict):
@@ -80,11 +80,14 @@ def read_folder(folder: Path, files: Sequence[Path], loss: str | None) -> Sheet 
     found = [place for place in places if place.parent.name != "latest-run"] or list(places)
     if not found:
         return None
+    last = {_name(folder, place): place for place in sorted(found, key=_order)}
     rows: list[tuple[int, Row]] = []
     aside = []
     for line, place in enumerate(found, start=1):
         name = _name(folder, place)
-        if (place / SUMMARY).is_file():
+        if last[name] != place:
+            aside.append(SetAside(line, name, "it was resumed: the later folder of this run is read"))
+        elif (place / SUMMARY).is_file():
             rows.append((line, {"run": name, **_read_run(place)}))
         else:
             aside.append(SetAside(line, name, f"there is no {SUMMARY}: it logged nothing, or did not end"))
@@ -107,9 +110,19 @@ def _is_run(path: Path) -> bool:
 
 def _name(folder: Path, place: Path) -> str:
     """A run's ID, which its folder's name ends with."""
-    home = place.parent if place.name == "files" else place
+    home = _home(place)
     found = FOLDER.fullmatch(home.name)
-    return found[1] if found else name_below(folder, home) if home.is_relative_to(folder) else home.name
+    return found["id"] if found else name_below(folder, home) if home.is_relative_to(folder) else home.name
+
+
+def _home(place: Path) -> Path:
+    return place.resolve().parent if place.name == "files" else place
+
+
+def _order(place: Path) -> tuple[bool, str]:
+    """Of the folders of one run, those with a summary come last, in the order in which it was resumed."""
+    found = FOLDER.fullmatch(_home(place).name)
+    return (place / SUMMARY).is_file(), (found["date"] or "") if found else ""
 
 
 def _read_run(place: Path) -> dict[str, str]:
