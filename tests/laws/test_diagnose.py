@@ -3,7 +3,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from chidu.errors import Refusal
 from chidu.laws.diagnose import diagnose
 from chidu.laws.fit import fit
 from chidu.runs import Run, RunTable
@@ -47,13 +46,6 @@ def test_a_bend_at_the_end_is_named(make_table):
     residuals[-5:] = 0.012
     assert "a bend at the end" in warnings_of(make_table(), residuals)
     assert "bend" not in warnings_of(make_table(), -residuals)
-
-
-def test_groups_that_one_law_cannot_serve_are_refused(make_table):
-    table = make_table(noise=0.001)
-    halves = [replace(run, group="ab"[i % 2], loss=run.loss * (1 + 0.1 * (i % 2))) for i, run in enumerate(table)]
-    with pytest.raises(Refusal, match=r"several groups whose losses lie 9\.\d% apart at the same size \(a, b\)"):
-        fit(RunTable(tuple(halves)), draws=50)
 
 
 def test_a_frontier_is_not_asked_for_tokens_per_param():

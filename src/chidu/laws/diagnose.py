@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from chidu.errors import Refusal
+from chidu.laws.pooling import describe_groups
 from chidu.laws.select import NDBool
 from chidu.runs import RunTable
 from chidu.stats import Array
@@ -14,8 +14,6 @@ ALIKE = 0.99
 """Correlation of log params and log tokens above which the two cannot be told apart."""
 BEND_SDS, SLIGHT = 2.0, 0.001
 OUTLIER_SDS = 5.0
-APART, APART_ERRORS = 0.03, 5.0
-"""Groups whose mean residuals differ by more than this, and by so many standard errors, are not pooled."""
 
 
 def diagnose(table: RunTable, residuals: Array, noise: float, used: NDBool) -> tuple[str, ...]:
@@ -35,7 +33,7 @@ def diagnose(table: RunTable, residuals: Array, noise: float, used: NDBool) -> t
         _undertrained(table, used),
         _outliers(table, residuals),
         _bend(table, residuals, noise),
-        _pooled(table, residuals),
+        describe_groups(table, residuals),
     )
     return tuple(text for text in checks if text)
 
@@ -107,41 +105,3 @@ def _bend(table: RunTable, residuals: Array, noise: float) -> str:
     if last.min() <= 0 or last.mean() < max(BEND_SDS * noise / np.sqrt(count), SLIGHT):
         return ""
     return f"a bend at the end: the {count} largest runs all lie above the law, by {last.mean():.1%} on average"
-
-
-def check_pooling(table: RunTable, residuals: Array) -> None:
-    """Refuse groups or families (other data, other recipe) that one law cannot serve.
-
-    Raises:
-        Refusal: the mean residuals of two of them, with 3 runs or more each, lie clearly and far apart.
-    """
-    for column in ("group", "family"):
-        parts = {name: part for name, part in _by_label(table, residuals, column).items() if len(part) >= 3}
-        if len(parts) < 2:
-            continue
-        low, high = min(parts, key=lambda name: parts[name].mean()), max(parts, key=lambda name: parts[name].mean())
-        gap = float(parts[high].mean() - parts[low].mean())
-        error = float(np.hypot(*[np.std(parts[name]) / np.sqrt(len(parts[name])) for name in (low, high)]))
-        if gap > max(APART, APART_ERRORS * error):
-            raise Refusal(
-                f"the table holds several {column}s whose losses lie {gap:.1%} apart at the same size "
-                f"({low or 'none'}, {high or 'none'}): one law cannot serve them; keep the rows of one {column}"
-            )
-
-
-def _by_label(table: RunTable, residuals: Array, column: str) -> dict[str, Array]:
-    labels = np.array([getattr(run, column) or "" for run in table.runs])
-    return {str(name): residuals[labels == name] for name in sorted(set(labels))}
-
-
-def _pooled(table: RunTable, residuals: Array) -> str:
-    """Several groups or families in one fit."""
-    for column in ("group", "family"):
-        parts = _by_label(table, residuals, column)
-        names = list(parts)
-        if len(names) > 1:
-            means = [float(part.mean()) for part in parts.values()]
-            listed = ", ".join(name or "none" for name in names[:4]) + (", ..." if len(names) > 4 else "")
-            apart = max(means) - min(means)
-            return f"{len(names)} {column}s pooled in one law ({listed}): their mean residuals lie {apart:.1%} apart"
-    return ""

@@ -14,8 +14,9 @@ import numpy as np
 from chidu.accounting import law_flops
 from chidu.errors import InputError
 from chidu.laws.design import check_enough, choose_form, make_arrays
-from chidu.laws.diagnose import check_pooling, diagnose
+from chidu.laws.diagnose import diagnose
 from chidu.laws.forms import FORMS, Form
+from chidu.laws.pooling import keep_group, others_of_apart_groups
 from chidu.laws.posterior import Posterior, infer
 from chidu.laws.select import NDBool, far_above, forecast_rows, replicate_noise, select_runs
 from chidu.laws.solver import Reference, bootstrap_reference, fit_reference
@@ -180,27 +181,28 @@ class Fit:
         }
 
 
-def fit(runs: RunTable, *, form: str = "auto", seed: int = 0, draws: int = 1000) -> Fit:
+def fit(runs: RunTable, *, form: str = "auto", group: str | None = None, seed: int = 0, draws: int = 1000) -> Fit:
     """Fit a law to runs.
 
     Args:
         runs: the table; dirty rows are set aside with reasons (`select.py`).
+        group: fit the runs of this group or family alone.
         form: `chinchilla` (also `tied`, `coupled`), `frontier`, or `auto`: frontier where params are not known.
         seed: of the bootstrap and of the posterior draws.
         draws: number of both.
 
     Raises:
-        InputError: an unknown form, a form whose columns the table lacks, or fewer runs than parameters.
-        Refusal: the runs are all alike, or of groups that one law cannot serve.
+        InputError: an unknown form or group, a form whose columns the table lacks, or fewer runs than parameters.
+        Refusal: the runs are all alike.
     """
     shape = choose_form(runs, form)
+    runs = keep_group(runs, group) if group is not None else runs
     runs = replace(runs, runs=tuple(run.with_flops() for run in runs))
     table = select_runs(runs, frontier=shape.inputs == ("flops",))
     check_enough(table, shape)
-    table, reference = _fit_without_diverged(table, shape)
+    table, reference = _fit_without_strangers(table, shape)
     x, y, centre = make_arrays(table, shape)
     residuals = y - shape.log_loss(reference.theta[None], x)[0]
-    check_pooling(table, residuals)
     used = forecast_rows(table, shape.inputs)
     measured, freedom = replicate_noise(table)
     posterior = infer((x + centre)[used], y[used], measured=measured, freedom=freedom, draws=draws, seed=seed)
@@ -228,15 +230,17 @@ def _parameters(shape: Form, reference: Reference, centre: Array) -> dict[str, f
     return {name: float(value) for name, value in zip(shape.names, values, strict=True)}
 
 
-def _fit_without_diverged(table: RunTable, shape: Form) -> tuple[RunTable, Reference]:
-    """Fit; set aside what lies far above the law; fit again until nothing does."""
+def _fit_without_strangers(table: RunTable, shape: Form) -> tuple[RunTable, Reference]:
+    """Fit; set aside groups that one law cannot serve and what lies far above the law; again until nothing does."""
     while True:
         x, y, _ = make_arrays(table, shape)
         reference = fit_reference(shape, x, y)
-        gone = far_above(y - shape.log_loss(reference.theta[None], x)[0], len(shape.names))
+        residuals = y - shape.log_loss(reference.theta[None], x)[0]
+        gone = others_of_apart_groups(table, residuals) or far_above(residuals, len(shape.names))
         if not gone:
             return table, reference
         table = table.without(gone)
+        check_enough(table, shape)
 
 
 def _residual_noise(residuals: Array, parameters: int, posterior: Posterior) -> float:

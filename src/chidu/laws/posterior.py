@@ -2,7 +2,8 @@
 
 A fit and its bootstrap claim too much: on published ladders their 90 % intervals cover about 70 %. Here several forms
 (Chinchilla, tied exponents, coupled), noise scales and discrepancies are averaged by their evidence, and the floor by
-its prior (a *cut* posterior, Plummer 2015: the curvature of small runs is not let to speak about it; see `priors`).
+its prior, with little say of the evidence (nearly a *cut* posterior, Plummer 2015: the curvature of small runs tells
+little about the floor; see `priors`).
 """
 
 from dataclasses import dataclass
@@ -36,7 +37,7 @@ class Draws:
     node: Index
     """Which node of the floor's prior a draw belongs to, [S]."""
     normal: Array
-    """Two standard normals a draw, for the discrepancy that the features miss and for the run's noise, [S, 2].
+    """For the discrepancy that the features miss a standard normal, and for the run's noise a Student-t, [S, 2].
 
     They are the same for every target, so that a target's draws do not depend on which others are asked for."""
 
@@ -120,6 +121,9 @@ def infer(x_IK: Array, y_I: Array, *, measured: float | None, freedom: int, draw
         draws: how many.
         seed: of the draws.
     """
+    # The features stand on rows that are picked one by one: sorted, the table's own order decides nothing.
+    order = np.lexsort((y_I, *x_IK.T))
+    x_IK, y_I = x_IK[order], y_I[order]
     u = coordinates(x_IK)
     compute, features = u[:, 0], make_features(u)
     top, centre = float(compute.max()), x_IK.mean(0)
@@ -172,7 +176,7 @@ def _node_priors(form: Form, rows: Rows, compute: Array) -> tuple[Array, Array]:
         log_floor = np.log(lowest * floor.fraction) + offset * floor.sd
         log_floor = min(log_floor, float(np.log(0.93 * loss.min())))
         reducible = max(float(np.median(loss)) - np.exp(log_floor), 0.2 * lowest)
-        mean, sd = priors.parameter_prior(form, log_floor, float(np.log(reducible)), floor.node_sd)
+        mean, sd = priors.parameter_prior(form, floor, log_floor, lowest, reducible)
         means.append(mean)
         sds.append(sd)
     return np.array(means), np.array(sds)
@@ -212,5 +216,5 @@ def _draw(form: Form, rows: Rows, modes: Modes, settings: Settings, counts_B: In
         settings.tau[index],
         settings.sigma[index],
         index // (len(counts_B) // len(priors.NODES)),
-        rng.standard_normal((len(index), 2)),
+        np.stack([rng.standard_normal(len(index)), rng.standard_t(priors.STUDENT, len(index))], axis=1),
     )

@@ -1,8 +1,8 @@
 """Which rows of a dirty table are fitted: every row left out is listed with a reason in words.
 
-A table may hold whole learning-rate sweeps, diverged runs, runs that went round their data many times, and undertrained
-corners. The first three are set aside. Undertrained rows stay in the reference fit, as in the published ones, but no
-forecast is drawn from them (`forecast_rows`).
+A table may hold copied rows, whole learning-rate sweeps, diverged runs, runs that went round their data many times, and
+undertrained corners. All but the last are set aside. Undertrained rows stay in the reference fit, as in the published
+ones, but no forecast is drawn from them (`forecast_rows`).
 """
 
 from collections import defaultdict
@@ -36,6 +36,7 @@ def select_runs(table: RunTable, *, frontier: bool) -> RunTable:
         table: the runs as they were read.
         frontier: fit loss against compute alone: of a table with params, only the best runs at their compute.
     """
+    table = table.without(_copies(table))
     repeated = _repeated(table)
     if len(table) - len(repeated) >= FEWEST:
         table = table.without(repeated)
@@ -52,6 +53,19 @@ def _cells(table: RunTable) -> list[list[int]]:
         size = (run.params, run.tokens) if sized else (run.flops,)
         cells[(run.group, run.family, *size)].append(i)
     return list(cells.values())
+
+
+def _copies(table: RunTable) -> dict[int, str]:
+    """Rows that say again what an earlier row said: the same size, setting, seed and loss. They are no new evidence."""
+    first: dict[tuple[object, ...], int] = {}
+    reasons = {}
+    lines = table.lines or tuple(range(1, len(table) + 1))
+    for i, run in enumerate(table.runs):
+        said = (run.group, run.family, run.params, run.tokens, run.flops, run.seed, *_setting(run), run.loss)
+        if said in first:
+            reasons[i] = f"a copy of row {lines[first[said]]}: same size, setting and loss"
+        first.setdefault(said, i)
+    return reasons
 
 
 def _setting(run: Run) -> tuple[float | None, float | None]:
