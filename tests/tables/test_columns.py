@@ -160,7 +160,9 @@ def test_published_tables_are_read_as_they_are_meant():
     moe = read_runs(SHARED / "steplaw_moe.csv")
     assert moe.runs[0].params == pytest.approx(2.15e9, rel=0.01)
     assert any("params_active" in note for note in moe.notes)
-    for name in ("chinchilla_epoch", "porian_isoflop", "datablations_c4"):
+    porian = " ".join(read_runs(SHARED / "porian_isoflop.csv").notes)
+    assert "param_count differs between the rows (kaplan, standard)" in porian
+    for name in ("chinchilla_epoch", "datablations_c4"):
         assert read_runs(SHARED / f"{name}.csv").notes == ()
     with pytest.raises(InputError, match="lacks the column tokens"):
         read_runs(SHARED / "multipowerlaw_curves.csv")

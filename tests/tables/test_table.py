@@ -178,6 +178,13 @@ def test_doubts_are_noted_and_nothing_is_corrected(text, words, tmp_path):
     assert [run.params, run.tokens, run.loss] == [float(value) for value in first[:3]]
 
 
+def test_several_ways_of_counting_params_are_noted(tmp_path):
+    text = "params,tokens,loss,param_count\n1e6,2e7,3,kaplan\n2e6,2e7,2.9,{0}\n"
+    words = "param_count differs between the rows (kaplan, standard): if params are counted in several ways, keep"
+    assert words in notes(tmp_path, text.format("standard"))
+    assert "differs" not in notes(tmp_path, text.format("kaplan"))
+
+
 def test_a_plain_table_raises_no_doubts(tmp_path):
     assert notes(tmp_path, "params,tokens,loss,flops\n1e9,2e10,3,1.4e20\n") == ""
     assert notes(tmp_path, "flops,loss\n1e20,3\n") == ""

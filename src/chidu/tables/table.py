@@ -13,6 +13,7 @@ from chidu.tables.columns import Columns, match_columns
 from chidu.tables.numbers import NOTHING, BadCell, check_value, has_decimal_commas, read_cell
 from chidu.tables.sheet import Sheet
 from chidu.tables.spelling import Match
+from chidu.tables.units import canonical
 
 DONE = frozenset(("", "done", "finished", "finish", "completed", "complete", "ok", "success", "succeeded"))
 """States of a run whose loss is a result; of any other the row is set aside."""
@@ -20,6 +21,9 @@ ALIKE = 0.5
 """Decades by which FLOPs may differ from 6 params tokens without a note: attention, the head, recomputation."""
 HIGH_LOSS = 14.0
 """Nats per token: more than a uniform guess among a million tokens."""
+
+WAYS = 4
+"""Words that tell how params are counted; a column with more of them says something else."""
 
 Cell = float | None | BadCell
 
@@ -201,9 +205,22 @@ def doubts(table: RunTable) -> list[str]:
                 f"flops are 10^{decades:.1f} times 6 * params * tokens: they are in another unit, or params counts "
                 "others than those that compute"
             )
+    notes += [
+        f"{name} differs between the rows ({', '.join(ways)}): if params are counted in several ways, keep those of one"
+        for name in table.runs[0].extra
+        if (ways := _ways_of_counting(table, name))
+    ]
     if float(np.median(loss)) > HIGH_LOSS:
         notes.append(
             f"losses are about {float(np.median(loss)):.3g}, high for nats per token: if they are perplexities or "
             "bits, name them so in the header, such as val_ppl or loss_bits"
         )
     return notes
+
+
+def _ways_of_counting(table: RunTable, name: str) -> list[str]:
+    """The words of a column about params whose rows differ, such as `kaplan` and `standard`; empty for any other."""
+    if not {"param", "params", "parameter", "parameters"} & set(canonical(name).split("_")):
+        return []
+    ways = sorted({run.extra.get(name, "").strip() for run in table} - {""})
+    return ways if 1 < len(ways) <= WAYS and not any(way[0].isdigit() for way in ways) else []

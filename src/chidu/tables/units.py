@@ -20,7 +20,7 @@ METRIC = {
 DAY = 86400.0
 
 WORDS = "|".join(sorted(POWERS, key=len, reverse=True))
-LAST = re.compile(rf"(?P<base>\w+?)(?:_in)?_(?:(?P<word>{WORDS})|x?_?(?:1?e|10_)(?P<power>\d{1,2}))")
+LAST = re.compile(rf"(?P<base>\w+?)(?:_in)?_(?:(?P<word>{WORDS})|x?_?(?:1?e|10_)(?P<power>\d\d?))")
 FIRST = re.compile(rf"(?P<word>{'|'.join(word for word in POWERS if len(word) > 3)})(?:_of)?_(?P<base>\w+)")
 PREFIXES = "|".join(sorted(METRIC, key=len, reverse=True))
 FLOPS = re.compile(
