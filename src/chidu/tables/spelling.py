@@ -174,13 +174,12 @@ def _recognise_base(theirs: str, name: str, unit: Unit | None) -> Match | None:
         ours, order = LOOKUP[name]
         if unit and ours not in COUNTED:
             return None
-        plain = ours == "params" or ours == "loss"  # a name that says of which kind it is comes before
+        plain = ours in ("params", "loss")  # a name that says of which kind it is comes before
         return Match(ours, theirs, (int(plain), order), unit)
-    for symbol, short in ((name[-1:], name[:-2]), (name[:1], name[2:])):
-        if symbol in SYMBOLS and len(name) == len(short) + 2 and "_" in (name[-2:-1], name[1:2]):
-            match = _recognise_base(theirs, short, unit)
-            if match and match.ours == SYMBOLS[symbol]:
-                return match
+    for mark, symbol, short in ((name[-2:-1], name[-1:], name[:-2]), (name[1:2], name[:1], name[2:])):
+        match = _recognise_base(theirs, short, unit) if mark == "_" and symbol in SYMBOLS else None
+        if match and match.ours == SYMBOLS[symbol]:
+            return match
     if kind := _params_kind(name):
         return Match("params", theirs, (KINDS.index(kind), 0), unit, kind=kind)
     if unit is None and (kind_of := loss_kind(name)):
