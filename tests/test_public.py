@@ -29,14 +29,19 @@ PUBLIC = [
     "TrainConfig",
     "TrainingError",
     "backtest",
+    "compare_approaches",
     "compute_optimal",
+    "data_limited",
     "fit",
     "forecast_loss",
     "lock",
     "next_run",
+    "next_runs",
     "price",
     "read_runs",
     "score",
+    "score_design",
+    "serving_optimal",
 ]
 
 

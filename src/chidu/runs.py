@@ -41,6 +41,8 @@ class Run:
     """Loss on whole documents that were never trained on, nats per token."""
     unseen_bits_per_byte: float | None = None
     unique_tokens: float | None = None
+    active_params: float | None = None
+    """Of a mixture of experts: the params that work on one token."""
     batch_tokens: float | None = None
     learning_rate: float | None = None
     d_model: float | None = None
@@ -137,6 +139,7 @@ POSITIVE = (
     "unseen_loss",
     "unseen_bits_per_byte",
     "unique_tokens",
+    "active_params",
 )
 
 SPELLINGS: Mapping[str, tuple[str, ...]] = {
@@ -162,6 +165,7 @@ SPELLINGS: Mapping[str, tuple[str, ...]] = {
     "d_model": ("width", "hidden_size", "n_embd"),
     "n_layer": ("depth", "layers", "num_layers", "n_layers"),
     "unique_tokens": ("u", "unique_d"),
+    "active_params": ("params_active", "n_active", "activated_params"),
 }
 """Other names under which a column is recognised, whatever their case."""
 

@@ -16,6 +16,7 @@ VERBS = (
     "train",
     "fit",
     "forecast",
+    "split",
     "next",
     "backtest",
     "score",

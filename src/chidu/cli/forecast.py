@@ -26,6 +26,7 @@ def forecast(
     params: Annotated[float | None, Parameter(converter=read_number)] = None,
     tokens: Annotated[float | None, Parameter(converter=read_number)] = None,
     flops: Annotated[float | None, Parameter(converter=read_number)] = None,
+    unique_tokens: Annotated[float | None, Parameter(converter=read_number)] = None,
     targets: Path | None = None,
     out: Path | None = None,
     level: float = 0.9,
@@ -59,8 +60,10 @@ def forecast(
         Training tokens of the target.
     flops
         Compute of the target, instead of params and tokens.
+    unique_tokens
+        Of the target's tokens, those that are not repeats; for form repetition.
     targets
-        A CSV with a row a target: params and tokens, or flops.
+        A CSV with a row a target: params and tokens, or flops; unique_tokens for form repetition.
     out
         Where to write the answers: the targets' own columns, then median, lower, upper.
     level
@@ -68,7 +71,7 @@ def forecast(
     of
         run: where one new run will land; law: where the curve is.
     form
-        chinchilla, frontier, or auto.
+        auto, chinchilla, tied, coupled, frontier, kaplan, overtraining, or repetition (docs/statistics.md).
     group
         Forecast from the runs of this group or family alone.
     hardware
@@ -91,7 +94,11 @@ def forecast(
     if of not in ("run", "law"):
         raise InputError(f"--of {of}: it is run (where one new run will land) or law (where the curve is)")
     _check_flags(of, lock=lock, receipts=receipts, backtest=backtest)
-    wanted = read_targets(targets) if targets else [Target(params=params, tokens=tokens, flops=flops)]
+    wanted = (
+        read_targets(targets)
+        if targets
+        else [Target(params=params, tokens=tokens, flops=flops, unique_tokens=unique_tokens)]
+    )
     table = read_table(runs, column)
     law = fit_law(table, form=form, group=group, seed=seed)
     answers = forecast_targets(law, wanted, level, of)  # type: ignore[arg-type]
