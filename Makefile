@@ -55,7 +55,9 @@ test: lint
 
 bench: $(VENV)/.train
 	$(BIN)/python benchmarks/forecast_time.py --check
+	$(BIN)/python benchmarks/fit_speed.py --check
 	$(BIN)/python benchmarks/kill_ladder.py --check
+	$(BIN)/python benchmarks/next_run.py --check
 	$(BIN)/python benchmarks/demo_seeds.py --check --budget $(DEMO_BUDGET)
 
 docs: $(VENV)/.train

@@ -27,14 +27,19 @@ PUBLIC = [
     "RunTable",
     "TrainConfig",
     "TrainingError",
+    "compare_approaches",
     "compute_optimal",
+    "data_limited",
     "fit",
     "forecast_loss",
     "lock",
     "next_run",
+    "next_runs",
     "price",
     "read_runs",
     "score",
+    "score_design",
+    "serving_optimal",
 ]
 
 

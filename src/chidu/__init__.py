@@ -19,10 +19,14 @@ if TYPE_CHECKING:
     from chidu.config import ModelConfig, TrainConfig
     from chidu.errors import ChiduError, CorruptError, InputError, Refusal, TrainingError
     from chidu.forecast.allocation import Allocation, compute_optimal
+    from chidu.forecast.approaches import compare_approaches
     from chidu.forecast.cost import Cost, price
+    from chidu.forecast.data_limit import data_limited
+    from chidu.forecast.design_score import score_design
     from chidu.forecast.loss import Forecast, forecast_loss
-    from chidu.forecast.next_run import NextRun, next_run
+    from chidu.forecast.next_run import NextRun, next_run, next_runs
     from chidu.forecast.receipt import Outcome, lock, score
+    from chidu.forecast.serving import serving_optimal
     from chidu.laws.fit import Fit, Prediction, fit
     from chidu.runs import Run, RunTable
     from chidu.stats import Interval
@@ -48,14 +52,19 @@ __all__ = [
     "RunTable",
     "TrainConfig",
     "TrainingError",
+    "compare_approaches",
     "compute_optimal",
+    "data_limited",
     "fit",
     "forecast_loss",
     "lock",
     "next_run",
+    "next_runs",
     "price",
     "read_runs",
     "score",
+    "score_design",
+    "serving_optimal",
 ]
 
 _HOMES = {
@@ -66,10 +75,14 @@ _HOMES = {
     "tables.read": ("read_runs",),
     "laws.fit": ("Fit", "Prediction", "fit"),
     "forecast.allocation": ("Allocation", "compute_optimal"),
+    "forecast.approaches": ("compare_approaches",),
     "forecast.cost": ("Cost", "price"),
+    "forecast.data_limit": ("data_limited",),
+    "forecast.design_score": ("score_design",),
     "forecast.loss": ("Forecast", "forecast_loss"),
-    "forecast.next_run": ("NextRun", "next_run"),
+    "forecast.next_run": ("NextRun", "next_run", "next_runs"),
     "forecast.receipt": ("Outcome", "lock", "score"),
+    "forecast.serving": ("serving_optimal",),
 }
 """Where the public names live."""
 

@@ -42,6 +42,8 @@ class Run:
     """Loss on whole documents that were never trained on, nats per token."""
     unseen_bits_per_byte: float | None = None
     unique_tokens: float | None = None
+    active_params: float | None = None
+    """Of a mixture of experts: the params that work on one token."""
     batch_tokens: float | None = None
     learning_rate: float | None = None
     d_model: float | None = None
@@ -138,6 +140,7 @@ POSITIVE = (
     "unseen_loss",
     "unseen_bits_per_byte",
     "unique_tokens",
+    "active_params",
 )
 
 SUFFIXES = {"k": 3, "m": 6, "b": 9, "g": 9, "t": 12}

@@ -18,6 +18,7 @@ def forecast(
     params: Annotated[float | None, Parameter(converter=read_number)] = None,
     tokens: Annotated[float | None, Parameter(converter=read_number)] = None,
     flops: Annotated[float | None, Parameter(converter=read_number)] = None,
+    unique_tokens: Annotated[float | None, Parameter(converter=read_number)] = None,
     targets: Path | None = None,
     out: Path | None = None,
     level: float = 0.9,
@@ -45,8 +46,10 @@ def forecast(
         Training tokens of the target.
     flops
         Compute of the target, instead of params and tokens.
+    unique_tokens
+        Of the target's tokens, those that are not repeats; for form repetition.
     targets
-        A CSV with a row a target: params and tokens, or flops.
+        A CSV with a row a target: params and tokens, or flops; unique_tokens for form repetition.
     out
         Where to write the answers: the targets' own columns, then median, lower, upper.
     level
@@ -54,7 +57,7 @@ def forecast(
     of
         run: where one new run will land; law: where the curve is.
     form
-        chinchilla, frontier, or auto.
+        auto, chinchilla, tied, coupled, frontier, kaplan, overtraining, or repetition (docs/statistics.md).
     hardware
         The device to price the target on (see `hardware.yaml`).
     """
@@ -72,7 +75,15 @@ def forecast(
     table = read_table(runs, column)
     law = fit_law(table, form=form, seed=seed)
     if targets is None:
-        answer = forecast_loss(law, params=params, tokens=tokens, flops=flops, level=level, of=of)  # type: ignore[arg-type]
+        answer = forecast_loss(
+            law,
+            params=params,
+            tokens=tokens,
+            flops=flops,
+            unique_tokens=unique_tokens,
+            level=level,
+            of=of,  # type: ignore[arg-type]
+        )
         cost = price(answer.flops, hardware=hardware)
         notes = [*table.notes, *law.warnings]
         value = {**answer.to_json(), "cost": cost.to_json(), "notes": notes}

@@ -46,6 +46,8 @@ def _few(table: RunTable) -> str:
 
 def _lever(table: RunTable) -> str:
     flops = table.column("flops")
+    if np.isnan(flops).any():
+        return ""
     decades = float(np.log10(flops.max() / flops.min()))
     if decades >= LEVER:
         return ""
@@ -54,6 +56,8 @@ def _lever(table: RunTable) -> str:
 
 def _rising(table: RunTable) -> str:
     flops, loss = np.log(table.column("flops")), np.log(table.column("loss"))
+    if np.isnan(flops).any():
+        return ""
     if float(((flops - flops.mean()) * (loss - loss.mean())).sum()) < 0:
         return ""
     return f"the loss does not fall with compute over these {len(table)} runs: no law can be seen in them"
@@ -99,7 +103,7 @@ def _outliers(table: RunTable, residuals: Array) -> str:
 def _bend(table: RunTable, residuals: Array, noise: float) -> str:
     """Are the largest runs all above the curve?"""
     count = max(3, len(table) // 8)
-    if len(table) < FEW:
+    if len(table) < FEW or np.isnan(table.column("flops")).any():
         return ""
     last = residuals[np.argsort(table.column("flops"), kind="stable")[-count:]]
     if last.min() <= 0 or last.mean() < max(BEND_SDS * noise / np.sqrt(count), SLIGHT):

@@ -17,6 +17,8 @@ from chidu.laws.laplace import Index, Modes, Rows, Settings, find_modes
 from chidu.stats import Array
 
 SPLIT_FORMS = ("chinchilla", "tied", "coupled")
+OWN_FORMS = ("frontier", "kaplan", "repetition")
+"""Forms whose forecasts are drawn from themselves alone."""
 NEAR_TOP = 1.5
 """Decades below the largest run within which the lowest losses are looked up."""
 
@@ -100,17 +102,35 @@ class Posterior:
 
     @property
     def floor(self) -> Array:
-        """The floor E of each draw, nats per token, [S]."""
-        return np.exp(np.concatenate([part.theta[:, 0] for part in self.parts]))
+        """The floor E of each draw, nats per token, [S]; zero where the form has none."""
+        parts = [np.exp(part.theta[:, 0]) if FORMS[part.form].floor else 0 * part.tau for part in self.parts]
+        return np.concatenate(parts)
 
 
 def _law(part: Draws, x_TK: Array) -> tuple[Array, Array]:
     """Log loss and log reducible loss of each draw, [S, T]."""
-    log_r, _ = FORMS[part.form].log_reducible(part.theta, x_TK)
-    return np.logaddexp(part.theta[:, :1], log_r), log_r
+    form = FORMS[part.form]
+    log_r, _ = form.log_reducible(part.theta, x_TK)
+    return np.logaddexp(part.theta[:, :1], log_r) if form.floor else log_r, log_r
 
 
-def infer(x_IK: Array, y_I: Array, *, measured: float | None, freedom: int, draws: int, seed: int) -> Posterior:
+def drawn_forms(key: str) -> tuple[str, ...]:
+    """The forms that forecasts of a fit of one form average; none where chidu draws no forecasts from it."""
+    if key in SPLIT_FORMS or key == "overtraining":
+        return SPLIT_FORMS
+    return (key,) if key in OWN_FORMS else ()
+
+
+def infer(
+    x_IK: Array,
+    y_I: Array,
+    *,
+    measured: float | None,
+    freedom: int,
+    draws: int,
+    seed: int,
+    forms: tuple[str, ...] | None = None,
+) -> Posterior:
     """Draw laws from the posterior of log losses y at natural-log inputs x (params and tokens, or flops).
 
     Args:
@@ -120,16 +140,17 @@ def infer(x_IK: Array, y_I: Array, *, measured: float | None, freedom: int, draw
         freedom: degrees of freedom behind it.
         draws: how many.
         seed: of the draws.
+        forms: the forms to average; by default those for the columns of x.
     """
+    keys = forms or (SPLIT_FORMS if x_IK.shape[1] == 2 else ("frontier",))
     # The features stand on rows that are picked one by one: sorted, the table's own order decides nothing.
     order = np.lexsort((y_I, *x_IK.T))
     x_IK, y_I = x_IK[order], y_I[order]
     u = coordinates(x_IK)
     compute, features = u[:, 0], make_features(u)
-    top, centre = float(compute.max()), x_IK.mean(0)
+    top, centre = float(compute.max()), FORMS[keys[0]].centre(x_IK)
     z, missed = features.at(u)
     rows = Rows(x_IK - centre, y_I, np.exp(priors.TILT * (top - compute)), z, missed, _balance_point(centre))
-    keys = SPLIT_FORMS if x_IK.shape[1] == 2 else ("frontier",)
     parts = [_modes(FORMS[key], rows, compute, measured, freedom) for key in keys]
     weights = _weigh(parts, floor_prior_of(compute).evidence)
     rng = np.random.default_rng(seed)
@@ -147,8 +168,8 @@ def floor_prior_of(compute_I: Array) -> priors.Floor:
 def _balance_point(centre_K: Array) -> Array:
     if len(centre_K) == 1:
         return np.zeros(1)
-    middle = centre_K.sum() / 2
-    return np.array([middle - np.log(20) / 2, middle + np.log(20) / 2]) - centre_K
+    middle = centre_K[:2].sum() / 2
+    return np.array([middle - np.log(20) / 2, middle + np.log(20) / 2]) - centre_K[:2]
 
 
 def _modes(form: Form, rows: Rows, compute: Array, measured: float | None, freedom: int) -> tuple[Modes, Settings]:

@@ -21,6 +21,10 @@ FRONTIER_EXPONENT, FRONTIER_EXPONENT_SD = 0.115, 0.03
 """Of compute, near half the one of params as in a balanced law."""
 LOG_COUPLING, LOG_COUPLING_SD = -0.4, 0.3
 """Log of the coupled form's k."""
+FLOORLESS_EXPONENT, FLOORLESS_EXPONENT_SD = 0.09, 0.04
+"""Of a law without a floor, whose exponents come out smaller (Kaplan et al. 2001.08361, table 2: 0.076 and 0.103)."""
+HALF_LIFE, LOG_HALF_LIFE_SD = 10.0, 0.7
+"""Median of R_D* and R_N* and the sd of their logs (Muennighoff et al. 2305.16264: 15.4 and 5.3)."""
 LOG_AMPLITUDE_SD = 1.0
 BALANCE_SD = 0.6
 """Sd of log (gain from params / gain from tokens) at 20 tokens/param (Hoffmann et al. 2203.15556: balanced there)."""
@@ -96,11 +100,17 @@ def parameter_prior(form: Form, floor: Floor, log_floor: float, lowest: float, r
         mean = [log_floor, log_reducible, FRONTIER_EXPONENT * scale]
         return np.array(mean), np.array([floor.node_sd, LOG_AMPLITUDE_SD, FRONTIER_EXPONENT_SD])
     count = form.exponents.stop - form.exponents.start
+    if not form.floor:
+        level = float(np.logaddexp(log_floor, log_reducible))
+        sd = [LOG_AMPLITUDE_SD] * 2 + [FLOORLESS_EXPONENT_SD] * count
+        return np.array([level, level, *[FLOORLESS_EXPONENT] * count]), np.array(sd)
     half = log_reducible - np.log(2)
     mean = [log_floor, half, half, *[EXPONENT * scale] * count]
     sd = [floor.node_sd, LOG_AMPLITUDE_SD, LOG_AMPLITUDE_SD, *[EXPONENT_SD] * count]
     if form.key == "coupled":
         mean, sd = [*mean, LOG_COUPLING], [*sd, LOG_COUPLING_SD]
+    if form.key == "repetition":
+        mean, sd = [*mean, *[float(np.log(HALF_LIFE))] * 2], [*sd, *[LOG_HALF_LIFE_SD] * 2]
     return np.array(mean), np.array(sd)
 
 
