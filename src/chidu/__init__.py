@@ -7,6 +7,7 @@
     fit.predict(params=70e9, tokens=1.4e12)
     chidu.forecast_loss(fit, params=70e9, tokens=1.4e12)
     chidu.compute_optimal(fit, flops=6e23)
+    chidu.backtest(runs)
 
 Names are loaded when they are first used, so that `import chidu` costs nothing; the rooms (`chidu.laws`, `chidu.data`,
 ...) are imported as usual. What is not in `__all__` may change from one version to the next.
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from chidu.errors import ChiduError, CorruptError, InputError, Refusal, TrainingError
     from chidu.forecast.allocation import Allocation, compute_optimal
     from chidu.forecast.approaches import compare_approaches
+    from chidu.forecast.backtest import Backtest, backtest
     from chidu.forecast.cost import Cost, price
     from chidu.forecast.data_limit import data_limited
     from chidu.forecast.design_score import score_design
@@ -36,6 +38,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Allocation",
+    "Backtest",
     "ChiduError",
     "CorruptError",
     "Cost",
@@ -52,6 +55,7 @@ __all__ = [
     "RunTable",
     "TrainConfig",
     "TrainingError",
+    "backtest",
     "compare_approaches",
     "compute_optimal",
     "data_limited",
@@ -76,6 +80,7 @@ _HOMES = {
     "laws.fit": ("Fit", "Prediction", "fit"),
     "forecast.allocation": ("Allocation", "compute_optimal"),
     "forecast.approaches": ("compare_approaches",),
+    "forecast.backtest": ("Backtest", "backtest"),
     "forecast.cost": ("Cost", "price"),
     "forecast.data_limit": ("data_limited",),
     "forecast.design_score": ("score_design",),

@@ -119,7 +119,7 @@ def forecast_stage(law: Fit, target: TrainConfig, lab: Path, level: float) -> tu
         receipt = lab / "receipts" / f"{read_json(path)['receipt']}.json"
         if receipt.exists() and read_receipt(receipt)["forecast"] == forecast.to_json():
             return forecast, receipt
-    receipt = lock(forecast, lab / "receipts")
+    receipt = lock(forecast, lab / "receipts", fit=law)
     write_json(path, {**forecast.to_json(), "receipt": receipt.stem, "config": target.to_json()})
     return forecast, receipt
 
