@@ -159,7 +159,8 @@ def test_published_tables_are_read_as_they_are_meant():
     assert any("loss_paloma_c4_en" in note for note in gadre.notes)
     moe = read_runs(SHARED / "steplaw_moe.csv")
     assert moe.runs[0].params == pytest.approx(2.15e9, rel=0.01)
-    assert any("params_active" in note for note in moe.notes)
+    assert moe.runs[0].active_params == pytest.approx(1.88e8, rel=0.01)
+    assert not any("flops" in note for note in moe.notes)
     porian = " ".join(read_runs(SHARED / "porian_isoflop.csv").notes)
     assert "param_count differs between the rows (kaplan, standard)" in porian
     for name in ("chinchilla_epoch", "datablations_c4"):

@@ -9,6 +9,7 @@ SPELT = {
     "train/num_input_tokens_seen",
     "flops": "C,compute C,C (FLOPs),total_flos,compute",
     "loss": "loss,L,loss (L),val/loss,Loss/val,summary.val/loss,metrics.eval/loss,valid_loss,nats_per_token",
+    "active_params": "active_params,params_active,n_active,Active parameters,activated params",
     "bits_per_byte": "bpb,bits/byte",
     "learning_rate": "lr,params.lr,config.optimizer.lr,train/lr,peak_lr",
     "n_layer": "depth,config.model.n_layer",
@@ -41,6 +42,7 @@ def test_many_spellings_mean_the_same(ours, theirs):
         ("params_M", "params", 1e6),
         ("N (millions)", "params", 1e6),
         ("config/params (M)", "params", 1e6),
+        ("active params (B)", "active_params", 1e9),
         ("unique_tokens (B)", "unique_tokens", 1e9),
         ("flops (1e18)", "flops", 1e18),
         ("compute (EFLOPs)", "flops", 1e18),
@@ -90,7 +92,6 @@ def test_losses_are_told_by_their_words(theirs, measure, kind):
         ("non_embedding_params", "non-embedding"),
         ("Non-embedding params (M)", "non-embedding"),
         ("N_nonemb", "non-embedding"),
-        ("active_params_B", "active"),
     ],
 )
 def test_kinds_of_params(theirs, kind):

@@ -73,6 +73,11 @@ def show(as_json: bool, value: Any, text: str) -> None:
     print(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) if as_json else text)
 
 
+def show_with_notes(as_json: bool, value: dict[str, Any], text: str, notes: Sequence[str]) -> None:
+    """Print a result, and what was assumed when its table was read."""
+    show(as_json, {**value, "notes": list(notes)}, "\n".join([text, *[f"note: {note}" for note in notes]]))
+
+
 def open_terminal(quiet: bool) -> "Terminal":
     """What shows progress on stderr, loaded only where there is some."""
     from chidu.terminal import Terminal

@@ -147,9 +147,8 @@ def _say_unit(match: Match) -> str:
         return f"{ours} is read from {theirs!r} and brought from bits to nats (times ln 2)"
     if match.measure == "perplexity":
         return f"{ours} is the logarithm of the perplexity in {theirs!r}"
-    if ours == "params" and match.kind in ("active", "non-embedding"):
-        what = "active parameters" if match.kind == "active" else "parameters without embedding"
-        return f"params is read from {theirs!r}: {what}; count a target in the same way"
+    if ours == "params" and match.kind == "non-embedding":
+        return f"params is read from {theirs!r}: parameters without embedding; count a target in the same way"
     if ours == "loss" and match.kind == "training":
         return f"the loss is a training loss ({theirs!r}): no held-out loss was found"
     if ours == "loss" and match.kind == "other":

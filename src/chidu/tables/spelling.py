@@ -26,6 +26,7 @@ SPELLINGS: Mapping[str, tuple[str, ...]] = {
         *("train_compute", "training_compute", "total_compute", "total_training_flops", "total_train_flops"),
         *("total_flos", "flos", "flops_total", "c"),
     ),
+    "active_params": ("params_active", "n_active", "activated_params", "active_parameters"),
     "loss": ("l",),
     "loss_se": ("loss_stderr", "loss_std_err", "val_loss_se"),
     "bits_per_byte": ("bpb", "val_bpb", "bits_byte", "val_bits_per_byte", "eval_bpb"),
@@ -60,12 +61,16 @@ SECTIONS = frozenset(
 """Parts of a nested config; a loss is never told by the last word alone (`train/loss`)."""
 UNSECTIONED = frozenset(("loss", "loss_se", "status", "group", "family"))
 COUNTED = frozenset(("params", "active_params", "tokens", "flops", "unique_tokens", "batch_tokens", "step"))
+<<<<<<< HEAD
 """Columns whose header may name a unit; active parameters are told as a kind of params."""
+=======
+"""Columns whose header may name a unit."""
+>>>>>>> w-tables
 
 NON_EMBEDDING = re.compile(r"(?:^|_)(?:(?:non?|without|wo|w_o|minus|excl\w*?)_?emb[a-z]*)(?=_|$)")
 ACTIVE = re.compile(r"(?:^|_)activ[a-z]*(?=_|$)")
 TOTAL = re.compile(r"(?:^|_)total(?=_|$)")
-KINDS = ("total", "", "active", "non-embedding")
+KINDS = ("total", "", "non-embedding")
 """Of params, by preference."""
 
 LOSSES = frozenset(("loss", "nll", "ce", "xent", "crossentropy", "entropy"))
@@ -102,7 +107,7 @@ class Match:
     measure: str = ""
     """Of a loss: `` (nats), `bits`, `perplexity`."""
     kind: str = ""
-    """Of params: `total`, `active`, `non-embedding`; of a loss: `held-out`, `training`, `other`."""
+    """Of params: `total`, `non-embedding`; of a loss: `held-out`, `training`, `other`."""
     constant: float | None = None
     """A number given for every row in place of a column."""
 
@@ -183,6 +188,8 @@ def _recognise_base(theirs: str, name: str, unit: Unit | None) -> Match | None:
         if match and match.ours == SYMBOLS[symbol]:
             return match
     if kind := _params_kind(name):
+        if kind == "active":
+            return Match("active_params", theirs, (1, 0), unit)
         return Match("params", theirs, (KINDS.index(kind), 0), unit, kind=kind)
     if unit is None and (kind_of := loss_kind(name)):
         measure, kind, rank = kind_of

@@ -199,7 +199,9 @@ def doubts(table: RunTable) -> list[str]:
                 f"tokens ({few:.3g}) are fewer than params ({small:.3g}): if they are in billions, name the unit in "
                 "the header, such as tokens (B)"
             )
-        decades = float(np.median(np.log10(flops / 6) - np.log10(params) - np.log10(tokens)))
+        active = table.column("active_params")
+        counted = np.where(np.isnan(active), params, active)
+        decades = float(np.median(np.log10(flops / 6) - np.log10(counted) - np.log10(tokens)))
         if abs(decades) > ALIKE:
             notes.append(
                 f"flops are 10^{decades:.1f} times 6 * params * tokens: they are in another unit, or params counts "
