@@ -6,7 +6,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from chidu.cli.app import app
-from chidu.cli.options import Columns, Json, read_number, read_table, show_with_notes
+from chidu.cli.options import Columns, Json, read_number, read_table, show, show_with_notes
 from chidu.errors import InputError
 
 
@@ -72,27 +72,21 @@ def fit(
         from chidu.laws.metric import fit_metric
 
         curve = fit_metric(table, metric, seed=seed)
-        return show_with_notes(json_, curve.to_json(), str(curve), table.notes)
+        return show(json_, curve.to_json(), str(curve))
     if form == "optimum":
         from chidu.laws.optimum import fit_optimum
 
         best = fit_optimum(table, seed=seed)
-        return show_with_notes(json_, best.to_json(), str(best), table.notes)
+        return show(json_, best.to_json(), str(best))
     if form == "curve":
         from chidu.laws.curve import curves_of, fit_curves
 
         law = fit_curves(curves_of(table, warmup=warmup))
-        return show_with_notes(json_, law.to_json(), str(law), table.notes)
+        return show(json_, law.to_json(), str(law))
     from chidu.laws.fit import fit as fit_law
     from chidu.laws.profile import profile as profile_law
 
     made = fit_law(table, form=form, group=group, seed=seed, bootstrap=bootstrap)
     profiles = [profile_law(made, name, params=params, tokens=tokens, flops=flops) for name in profile or []]
-<<<<<<< HEAD
-    value = {**made.to_json(), "notes": list(table.notes)}
-    value |= {"profiles": [each.to_json() for each in profiles]} if profiles else {}
-    return show(json_, value, "\n".join([str(made), *[f"  note: {note}" for note in table.notes], *map(str, profiles)]))
-=======
     value = made.to_json() | ({"profiles": [each.to_json() for each in profiles]} if profiles else {})
     return show_with_notes(json_, value, "\n".join(map(str, [made, *profiles])), table.notes)
->>>>>>> w-tables

@@ -115,34 +115,13 @@ def forecast(
         notes = [*table.notes, *law.warnings, *notes]
         values[0] |= {"cost": cost.to_json(), "notes": notes}
         lines = [str(answers[0]), *map(str, quotes[0]), f"cost: {cost}"]
-<<<<<<< HEAD
     else:
         if out is not None:
             write_forecasts(out, wanted, answers)
         lines = [str(answer) for answer in answers] if out is None else [f"{len(answers)} forecasts in {out}"]
         lines += dict.fromkeys(str(quote) for own in quotes for quote in own)
+        notes = [*table.notes, *notes]
     lines += [f"note: {note}" for note in notes]
-=======
-        value["notes"] = notes
-        lines += [f"note: {note}" for note in notes]
-        if lock:
-            (receipt,), head = _lock(answers, law, receipts or runs.parent / "receipts")
-            value |= {"receipt": str(receipt), "head": head}
-            lines.append(f"locked: {receipt}; head of the ledger, to publish: {head}")
-        show(json_, value, "\n".join(lines))
-        return
-    if out is not None:
-        write_forecasts(out, wanted, answers)
-    lines = [str(answer) for answer in answers] if out is None else [f"{len(answers)} forecasts in {out}"]
-    lines += [
-        *dict.fromkeys(str(quote) for each in quotes for quote in each),
-        *[f"note: {note}" for note in (*table.notes, *notes)],
-    ]
-    values = [
-        {**answer.to_json(), "record": [quote.to_json() for quote in each]}
-        for answer, each in zip(answers, quotes, strict=True)
-    ]
->>>>>>> w-tables
     if lock:
         locked, head = _lock(answers, law, receipts or runs.parent / "receipts")
         for value, path in zip(values, locked, strict=True):

@@ -79,17 +79,9 @@ def next_(
     target = (params, tokens) if params is not None and tokens is not None else size
     answer: DesignScore | NextRun | NextRuns
     if plan is not None:
-<<<<<<< HEAD
         answer = score_design(law, plan, target, hardware=hardware)
     elif count != 1:
         answer = next_runs(law, count, target=target, budget_flops=budget_flops, candidates=given, hardware=hardware)
-=======
-        scored = score_design(law, plan, target, hardware=hardware)
-        show_with_notes(json_, scored.to_json(), str(scored), table.notes)
-    elif count != 1:
-        batch = next_runs(law, count, target=target, budget_flops=budget_flops, candidates=given, hardware=hardware)
-        show_with_notes(json_, batch.to_json(), str(batch), table.notes)
->>>>>>> w-tables
     else:
         answer = next_run(
             law,
@@ -99,9 +91,4 @@ def next_(
             hardware=hardware,
             criterion=criterion,  # type: ignore[arg-type]
         )
-<<<<<<< HEAD
-    text = "\n".join([str(answer), *[f"note: {note}" for note in table.notes]])
-    show(json_, {**answer.to_json(), "notes": list(table.notes)}, text)
-=======
-        show_with_notes(json_, answer.to_json(), str(answer), table.notes)
->>>>>>> w-tables
+    show_with_notes(json_, answer.to_json(), str(answer), table.notes)

@@ -39,10 +39,6 @@ def match_columns(sheet: Sheet, given: Mapping[str, str]) -> tuple[Columns, list
         match, others = _choose(sheet, ours, sorted(matches, key=lambda each: each.rank))
         if match is not None:
             names[ours] = match
-            if ours == "params" and "active_params" not in names and (active := _active(match, others)):
-                others.remove(active)
-                names["active_params"] = replace(active, ours="active_params")
-                notes.append(f"active_params is read from {active.theirs!r}")
             notes += [note for note in (_say_unit(match), _say_others(match, others)) if note]
     _require(sheet, names)
     if names["loss"].measure and "loss_se" in names:
@@ -111,11 +107,6 @@ def _choose(sheet: Sheet, ours: str, matches: list[Match]) -> tuple[Match | None
             f"choose one with --column loss={names[0]}"
         )
     return first, [match for match in matches if not _is_same(sheet, first, match)]
-
-
-def _active(match: Match, others: list[Match]) -> Match | None:
-    """The column of a mixture's active parameters, beside the one of all of them."""
-    return None if match.kind == "active" else next((each for each in others if each.kind == "active"), None)
 
 
 def _is_same(sheet: Sheet, one: Match, other: Match) -> bool:

@@ -61,11 +61,7 @@ SECTIONS = frozenset(
 """Parts of a nested config; a loss is never told by the last word alone (`train/loss`)."""
 UNSECTIONED = frozenset(("loss", "loss_se", "status", "group", "family"))
 COUNTED = frozenset(("params", "active_params", "tokens", "flops", "unique_tokens", "batch_tokens", "step"))
-<<<<<<< HEAD
-"""Columns whose header may name a unit; active parameters are told as a kind of params."""
-=======
 """Columns whose header may name a unit."""
->>>>>>> w-tables
 
 NON_EMBEDDING = re.compile(r"(?:^|_)(?:(?:non?|without|wo|w_o|minus|excl\w*?)_?emb[a-z]*)(?=_|$)")
 ACTIVE = re.compile(r"(?:^|_)activ[a-z]*(?=_|$)")
@@ -113,7 +109,7 @@ class Match:
 
 
 LOOKUP = {name: (ours, i) for ours, names in SPELLINGS.items() for i, name in enumerate(names, start=1)}
-LOOKUP |= {name: (name, 0) for name in (*NUMBERS, *TEXTS) if name not in ("loss", "active_params")}
+LOOKUP |= {name: (name, 0) for name in (*NUMBERS, *TEXTS) if name != "loss"}
 SYMBOLS = {"n": "params", "d": "tokens", "c": "flops", "l": "loss"}
 """Letters of the formulas, which headers add: `tokens (D)`."""
 
