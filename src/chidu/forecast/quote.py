@@ -17,6 +17,8 @@ from chidu.store import read_json
 
 SAVED = "backtest.json"
 """Its name beside the runs."""
+OPEN = 10.0
+"""The last distances have no end; they say nothing of targets more than this many times beyond their beginning."""
 USUAL = 0.9
 """The level that is quoted where that of the forecast was not looked at."""
 
@@ -65,7 +67,7 @@ def published(distance: float, level: float) -> Quote | None:
     record = json.loads((files("chidu.forecast") / "record.json").read_text(encoding="utf-8"))
     for part in record["distances"]:
         farthest = math.inf if part["to"] is None else part["to"]
-        if part["from"] <= distance < farthest:
+        if part["from"] <= distance < min(farthest, OPEN * part["from"]):
             key = f"{level:g}" if f"{level:g}" in part["cover"] else f"{USUAL:g}"
             of = f"record on {part['tables']} published tables"
             figures = part["forecasts"], part["error"], part["cover"][key], float(key)
