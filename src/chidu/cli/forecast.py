@@ -53,7 +53,8 @@ def forecast(
     Parameters
     ----------
     runs
-        A CSV with params, tokens and loss, or flops and loss.
+        Runs with params, tokens and loss, or flops and loss: a CSV, JSONL or Parquet table, or what W&B, MLflow,
+        TensorBoard, a Hugging Face Trainer or nanoGPT left.
     params
         Parameters of the target, counted as in the table.
     tokens
@@ -119,6 +120,7 @@ def forecast(
             write_forecasts(out, wanted, answers)
         lines = [str(answer) for answer in answers] if out is None else [f"{len(answers)} forecasts in {out}"]
         lines += dict.fromkeys(str(quote) for own in quotes for quote in own)
+        notes = [*table.notes, *notes]
     lines += [f"note: {note}" for note in notes]
     if lock:
         locked, head = _lock(answers, law, receipts or runs.parent / "receipts")
