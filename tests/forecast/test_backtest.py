@@ -114,6 +114,7 @@ def test_groups_that_one_law_cannot_serve_are_backtested_apart(table):
     assert both.grade("chidu", both.distances[0]).error < 0.01
     assert both.notes[0] == "3 groups lie apart and are backtested one by one; forecasts are of a"
     assert any(note.startswith("c: ") for note in both.notes)
+    assert not any("set aside by the fit" in note for note in both.notes)
     assert both.table == fit(RunTable(tuple(runs)), draws=20).table_hash
     alone = backtest(RunTable(tuple(runs)), alone=False, group="b")
     assert [trial.group for trial in alone.trials] == ["", ""]
