@@ -78,7 +78,9 @@ def _check_enough(table: RunTable, form: str) -> None:
         Refusal: there are fewer.
     """
     shape = choose_form(table, form)
-    least, usable = len(shape.names) + 2, len(select_runs(table, frontier=shape.inputs == ("flops",)))
+    frontier = shape.inputs == ("flops",)
+    sizes = ("params", "tokens") if frontier else shape.inputs
+    least, usable = len(shape.names) + 2, len(select_runs(table, frontier=frontier, sizes=sizes))
     if usable < least:
         raise Refusal(
             f"{usable} usable runs are too few to backtest: {least} or more are needed, so that some can be held out; "
