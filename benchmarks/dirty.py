@@ -2,7 +2,7 @@
 
 The tables are those of `coverage.py`: ten designs, laws around the published ones, targets 3 to 100 times beyond. The
 faults: all rows of rate sweeps, diverged runs, an undertrained corner, a second data set, copied rows, a family that
-counts its params otherwise. Interval score of 90 % in percent of the loss (width plus 20 times the miss), mean over all.
+counts its params otherwise. Interval score of 90 % in percent of the loss (width plus 20 times the miss), mean of all.
 
 Bars: each fault costs at most 20 % in interval score; every row that was set aside has a reason.
 
