@@ -17,7 +17,8 @@ from chidu.ladder.plan import Speed
 
 ROOT = Path(__file__).parents[1]
 RUNS = ROOT / "docs" / "example_runs.csv"
-VERBS = ["data", "export", "fit", "forecast", "generate", "ladder", "next", "plan", "report", "run", "split", "train"]
+VERBS = ["backtest", "data", "export", "fit", "forecast", "generate", "ladder", "next", "plan", "report", "run"]
+VERBS += ["score", "split", "train"]
 SPEED = Speed(per_step=0.0, per_token=1e-5, per_flop=1e-10, overhead=0.1, workers=2, device="cpu")
 
 Answer = tuple[int, str, str]
@@ -97,6 +98,35 @@ def write_table(path: Path, *changes: tuple[int, str, str], rows: int = 16) -> P
 
 
 # ---- the text is at fault
+
+
+def test_fit_profiles_and_bootstraps_as_asked(cli: Cli) -> None:
+    words = ["--profile", "E", "--profile", "loss", "--params", "70B", "--tokens", "1.4e12", "--bootstrap", "wild"]
+    code, out, _ = cli("fit", RUNS, *words, "--json")
+    value = json.loads(out)
+    assert code == 0
+    assert value["bootstrap"] == "wild"
+    floor, loss = value["profiles"]
+    assert floor["name"] == "E"
+    assert loss["at"] == {"params": 70e9, "tokens": 1.4e12}
+    assert loss["interval"]["lower"] < loss["estimate"] < loss["interval"]["upper"]
+    code, out, _ = cli("fit", RUNS, *words)
+    assert "profile of E" in out
+    assert "bootstrap interval, wild" in out
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--profile", "gamma"], "no 'gamma' to profile"),
+        (["--profile", "loss"], "give both"),
+        (["--bootstrap", "clusters"], "no bootstrap over 'clusters'"),
+    ],
+)
+def test_fit_names_what_it_does_not_know(cli: Cli, words: list[str], said: str) -> None:
+    code, out, err = cli("fit", RUNS, *words)
+    assert (code, out) == (2, "")
+    assert said in err
 
 
 def test_an_empty_folder(cli: Cli, tmp_path: Path) -> None:
@@ -183,6 +213,36 @@ def test_other_files_are_no_table(cli: Cli, tmp_path: Path) -> None:
     fails(cli("fit", tmp_path / "ragged.csv"), 2, "ragged.csv, row 2", "2 values under 3 column names")
     fails(cli("fit", tmp_path / "none.csv"), 2, "none.csv does not exist")
     fails(cli("fit", tmp_path), 2, "is a folder")
+
+
+def test_what_was_assumed_is_said(cli: Cli, tmp_path: Path) -> None:
+    table = write_table(tmp_path / "runs.csv")
+    text = table.read_text(encoding="utf-8").replace("params,", "params (B),", 1)
+    assert "params (B)," in text
+    table.write_text(text, encoding="utf-8")
+    note = "params is read from 'params (B)' in units of 1e+09"
+    assert note in cli("fit", table)[1]
+    assert note in json.loads(cli("fit", table, "--json")[1])["notes"]
+    assert note in cli("forecast", table, "--flops", "1e20")[1]
+    assert note in cli("next", table)[1]
+    assert note in cli("report", table)[1].replace("\n", " ")
+    assert note in json.loads(cli("next", table, "--json")[1])["notes"]
+
+
+@pytest.mark.parametrize("verb", ["fit", "report"])
+def test_a_folder_of_runs_of_another_tool(cli: Cli, tmp_path: Path, verb: str) -> None:
+    with RUNS.open(encoding="utf-8") as file:
+        rows = [row for row in csv.DictReader(file) if row["status"] == "done"][:16]
+    for i, row in enumerate(rows):
+        files = tmp_path / "wandb" / f"run-20240101_1000{i:02}-id{i:06}" / "files"
+        files.mkdir(parents=True)
+        (files / "config.yaml").write_text(f"wandb_version: 1\n\nn_params:\n  value: {row['params']}\n")
+        summary = {"val/loss": float(row["loss"]), "tokens": float(row["tokens"])}
+        (files / "wandb-summary.json").write_text(json.dumps(summary))
+    code, out, err = cli(verb, tmp_path / "wandb", "--json")
+    assert (code, err) == (0, "")
+    assert json.loads(out)
+    assert (tmp_path / "report.html").exists() == (verb == "report")
 
 
 def test_fewer_runs_than_parameters(cli: Cli, tmp_path: Path) -> None:

@@ -98,19 +98,19 @@ def test_each_run_of_a_batch_narrows_further_and_the_first_is_the_next_run(table
 
 
 def test_a_batch_ends_where_nothing_is_left_to_learn(table):
-    batch = next_runs(fit(table, draws=200), 60, target=TARGET, candidates=[(1e8, 2e9)])
+    batch = next_runs(fit(table, draws=200), 60, target=TARGET, candidates=[(6e8, 1.2e10)])
     assert 1 <= len(batch.runs) < 60
     assert "another would narrow it by less" in batch.reason
 
 
 def test_candidates_may_be_given(table):
     law = fit(table, draws=300)
-    given = [(1e8, 2e9), (3e8, 6e9), (6e8, 1.2e10)]
+    given = [(1e8, 2e9), (6e8, 1.2e10), (1e9, 2e10)]
     made = next_run(law, target=TARGET, candidates=given)
     assert (made.params, made.tokens) in given
     assert "of the 3 candidates" in made.reason
-    cheap = next_run(law, target=TARGET, candidates=given, budget_flops=2e18)
-    assert (cheap.params, cheap.tokens) == given[0]
+    cheap = next_run(law, target=TARGET, candidates=given, budget_flops=5e19)
+    assert (cheap.params, cheap.tokens) in given[:2]
     with pytest.raises(InputError, match="no candidate is within"):
         next_run(law, target=TARGET, candidates=given, budget_flops=1e17)
     with pytest.raises(InputError, match="empty"):

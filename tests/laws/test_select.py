@@ -31,6 +31,13 @@ def test_the_best_of_a_sweep_is_kept():
     assert "+6.7%" in kept.set_aside[0].reason
 
 
+def test_copies_are_set_aside():
+    kept = select_runs(cell(3.0, 3.0, 3.01, seed=[0, 0, 0]), frontier=False)
+    assert [run.loss for run in kept] == [3.0, 3.01]
+    assert [(gone.row, gone.reason) for gone in kept.set_aside] == [(2, "a copy of row 1: same size, setting and loss")]
+    assert len(select_runs(cell(3.0, 3.0, seed=[0, 1]), frontier=False)) == 2
+
+
 def test_seeds_are_all_kept():
     assert len(select_runs(cell(3.0, 3.01, 2.99), frontier=False)) == 3
     assert len(select_runs(cell(3.0, 3.2, seed=[0, 1]), frontier=False)) == 2

@@ -218,4 +218,4 @@ def _grid(fit: Fit, budget: float) -> Array:
     if len(fit.inputs) == 1:
         return flops[:, None]
     params = np.sqrt(flops[:, None] / (6 * RATIOS)).ravel()
-    return np.stack([params, np.repeat(flops, len(RATIOS)) / (6 * params)], axis=1)
+    return fit.complete(np.stack([params, np.repeat(flops, len(RATIOS)) / (6 * params)], axis=1))
