@@ -3,7 +3,7 @@ import io
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chidu.errors import InputError
@@ -98,6 +98,7 @@ cells = st.text(st.characters(codec="utf-8", exclude_characters="\0\r\n"), max_s
 names = cells.map(lambda cell: " ".join(cell.split())).filter(bool)
 
 
+@settings(deadline=None, max_examples=50)
 @given(header=st.lists(names, min_size=2, max_size=4, unique=True), data=st.data())
 def test_any_text_reads_back(header, data, tmp_path_factory):
     rows = data.draw(st.lists(st.lists(cells, min_size=len(header), max_size=len(header)), max_size=4))
