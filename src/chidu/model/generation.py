@@ -92,7 +92,7 @@ def _advance(
     """Yield the new token of each row that goes on, step by step; rows in `finished` are dropped before the next."""
     check_prompts(prompts, sources)
     context, finished = model.config.context, set() if finished is None else finished
-    stops = {stop} if isinstance(stop, int) else set(stop or ())
+    stops = stop_set(stop)
     generators = [torch.Generator().manual_seed(sampling.seed + row) for row in range(len(prompts))]
     seen = [set(prompt) if sampling.repetition_penalty != 1 else set() for prompt in prompts]
     windows = [list(prompt[-context:]) for prompt in prompts]
@@ -124,6 +124,11 @@ def _advance(
         elif len(going) < len(rows):
             memory.select(torch.tensor(going, device=model.device))
         rows = [rows[place] for place in going]
+
+
+def stop_set(stop: Stop) -> set[int]:
+    """The tokens that end a text."""
+    return {stop} if isinstance(stop, int) else set(stop or ())
 
 
 def check_prompts(prompts: Sequence[Ids], sources: Sequence[Ids] | None) -> None:
