@@ -58,7 +58,8 @@ def _training(run: Path) -> Iterator[str]:
     yield "## Training"
     yield ""
     yield f"- {config.steps * config.batch_tokens:,} tokens in {config.steps:,} steps of {config.batch_tokens:,}"
-    yield f"- AdamW, peak rates {config.learning_rate:g} (embeddings, norms) and {config.hidden_learning_rate:g} (matrices)"
+    rates = f"{config.learning_rate:g} (embeddings, norms) and {config.hidden_learning_rate:g} (matrices)"
+    yield f"- AdamW, peak rates {rates}"
     yield f"- run {config.id} on data set {config.data}, seed {config.seed}"
 
 

@@ -12,7 +12,7 @@ from chidu.data.tokenizer import Tokenizer
 from chidu.model.pretrained import Pretrained
 from chidu.model.transformer import Transformer
 
-TOKENIZER = Tokenizer(((b" ", b"t"), (b"h", b"e"), (b" t", b"he"), ("学".encode()[:2], "学".encode()[2:])))
+TOKENIZER = Tokenizer(((b" ", b"t"), (b"h", b"e"), (b" t", b"he"), (b"\xe5", b"\xad"), (b"\xe5\xad", b"\xa6")))
 
 
 @pytest.fixture(scope="session")

@@ -59,7 +59,8 @@ def test_words_that_look_for_each_other_are_found(load):
     """A head whose scores are large where a b looks at an a, wherever they stand."""
     loaded = load(n_layer=1, n_head=1, n_kv_head=1, position="learned", d_model=8)
     model = loaded.model
-    model.embedding.weight.fill_(0.5)
+    model.embedding.weight.zero_()
+    model.embedding.weight[:, 2] = 9.0
     model.embedding.weight[ord("a")] = torch.tensor([9.0, 0, 0, 0, 0, 0, 0, 0])
     model.embedding.weight[ord("b")] = torch.tensor([0, 9.0, 0, 0, 0, 0, 0, 0])
     model.position.zero_()

@@ -23,9 +23,9 @@ MOST_NUMBERS = 6_000_000
 WRITTEN = 24
 """Tokens that an encoder-decoder writes where no target is given."""
 TITLES = {
-    "own": "attention on itself",
-    "encoder": "attention of the source on itself",
-    "cross": "attention on the source",
+    "own": "of a text on itself",
+    "encoder": "of the source on itself",
+    "cross": "of the target on the source",
 }
 
 

@@ -57,7 +57,7 @@ class AttentionStudy:
         """Print the mean map, the strongest relations, and a line for every head."""
         lines = []
         for board in self.boards:
-            lines += [f"{board.title}, mean of all layers and heads", *_table(board), ""]
+            lines += [f"Attention {board.title}, mean of all layers and heads", *_table(board), ""]
         lines += [self.relations_lead(), *(f"  {relation}" for relation in self.relations[:SHOWN]), ""]
         lines += [self.ablation_lead()]
         for board in self.boards:
@@ -81,9 +81,9 @@ class AttentionStudy:
         if self.ablation is None:
             return f"Every head, and where it looks most. No loss without each head: {self.ablated_on}."
         return (
-            f"Every head, what the loss changes without it, and where it looks most. The loss is {self.ablation.loss:.3f} "
-            f"nats per token over {self.ablation.tokens:,} tokens of {self.ablated_on}; a positive change says that the "
-            "head helped."
+            "Every head, what the loss changes without it, and where it looks most. With all heads the loss is "
+            f"{self.ablation.loss:.3f} nats per token over {self.ablation.tokens:,} tokens of {self.ablated_on}; "
+            "a positive change says that the head helped."
         )
 
     def _heads(self, board: Board) -> list[str]:
@@ -104,7 +104,7 @@ class AttentionStudy:
 
 
 def strongest(board: Board, weights_WW: np.ndarray) -> tuple[int, int]:
-    """The pair of different words with the largest weight beside chance; special tokens only where there is no other."""
+    """The pair of different words with the largest weight beside chance; special tokens only if there is no other."""
     lift = weights_WW / np.maximum(board.chance(), 1e-12)
     allowed = np.ones(lift.shape, dtype=bool)
     for i, asking in enumerate(board.queries.words):

@@ -20,7 +20,7 @@ def attend(
 ) -> None:
     """Show the attention of every layer and head on a text, and what the loss is without each head.
 
-    Attention alone explains little: beside each weight stands what chance would give, beside each head what it is worth.
+    Attention alone explains little: beside weights stands what chance would give, beside each head what it is worth.
 
     Example: `chidu attend lab "我爱学习编程" --out attention.html`
 
