@@ -333,7 +333,7 @@ def test_attention_is_shown_as_a_page_and_as_text(cli: Cli, tmp_path: Path) -> N
         "attend", tmp_path / "run", "Once upon", "--out", page, "--on", tmp_path / "more.txt", "--json"
     )
     assert (code, err) == (0, "")
-    assert json.loads(out)["ablation"]["texts"] == 11
+    assert json.loads(out)["ablation"]["texts"] == 16
     fails(cli("attend", tmp_path / "run", "Once", "--on", tmp_path / "none.txt"), 2, "none.txt does not exist")
 
 
@@ -342,7 +342,7 @@ def test_an_export_says_what_it_became(cli: Cli, tmp_path: Path) -> None:
     code, out, err = cli("export", tmp_path / "run", "--out", tmp_path / "hub", "--json")
     assert (code, err, json.loads(out)["architecture"]) == (0, "", "LlamaForCausalLM")
     card = (tmp_path / "hub" / "README.md").read_text(encoding="utf-8")
-    assert "params: 5," in card
+    assert "3 layers, width 16, 1 heads, context 32 tokens" in card
     assert (
         cli("generate", tmp_path / "hub", "Once", "--tokens", "3", "--json")[1:]
         == cli("generate", tmp_path / "run", "Once", "--tokens", "3", "--json")[1:]

@@ -63,7 +63,8 @@ def stream_text(
     """
     ids: list[int] = []
     shown = 0
-    first, ends = (tokenizer.eot if given is None else given for given in (start, stop))
+    first = tokenizer.eot if start is None else start
+    ends = tokenizer.eot if stop is None else stop
     begin = encode(tokenizer, prompt) or ([] if source is None else [first])
     for token in generate(model, begin, tokens=tokens, stop=ends, sampling=sampling, source=source):
         ids.append(token)
@@ -117,7 +118,8 @@ def complete(
     Raises:
         InputError: beams and sampling are both asked for, or prompt and continuation exceed the context.
     """
-    begin, end = (tokenizer.eot if given is None else given for given in (start, stop))
+    begin = tokenizer.eot if start is None else start
+    end = tokenizer.eot if stop is None else stop
     ids = [encode(tokenizer, prompt) or [begin] for prompt in prompts]
     if beams > 1:
         if not sampling.greedy:
