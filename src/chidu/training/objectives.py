@@ -43,7 +43,8 @@ class Batch:
     def to(self, device: torch.device | str) -> "Batch":
         """The same batch on a device."""
         there: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
-        return Batch(**{name: None if value is None else value.to(device) for name, value in there.items()})
+        moved: dict[str, Any] = {name: None if value is None else value.to(device) for name, value in there.items()}
+        return Batch(**moved)
 
     def given(self) -> dict[str, Any]:
         """What a model takes beside the tokens."""
