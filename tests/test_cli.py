@@ -323,9 +323,10 @@ def test_texts_are_continued_alone_or_side_by_side(cli: Cli, tmp_path: Path) -> 
 def test_attention_is_shown_as_a_page_and_as_text(cli: Cli, tmp_path: Path) -> None:
     save_a_model(tmp_path / "run")
     page = tmp_path / "page.html"
-    code, out, err = cli("attend", tmp_path / "run", "我爱学习编程", "--out", page)
+    code, out, err = cli("attend", tmp_path / "run", "我爱学习编程", "--words", "我 爱 学习 编程", "--out", page)
     assert (code, err) == (0, "")
     assert "Strongest relations between words" in out
+    assert "编程 → 学习: " in out
     assert "layer 1 head 0: " in out
     assert "我爱学习编程" in page.read_text(encoding="utf-8")
     (tmp_path / "more.txt").write_text("some more text " * 99, encoding="utf-8")

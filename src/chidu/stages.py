@@ -213,7 +213,9 @@ def export_stage(path: Path, out: Path) -> tuple[Path, str]:
     return source, str(read_json(out / "config.json")["architectures"][0])
 
 
-def attend_stage(path: Path, text: str, out: Path, *, target: str, on: Path | None, seed: int) -> "AttentionStudy":
+def attend_stage(
+    path: Path, text: str, out: Path, *, words: str, target: str, on: Path | None, seed: int
+) -> "AttentionStudy":
     """Look at a model's attention on a text and write the page.
 
     Raises:
@@ -230,15 +232,16 @@ def attend_stage(path: Path, text: str, out: Path, *, target: str, on: Path | No
     elif path.exists() and not is_hub_folder(path) and loaded.model.config.kind != "encoder_decoder":
         data = find_data(find_model(path))
         if data is not None:
-            rows = data.windows("passages", loaded.model.config.context)[:ABLATION_WINDOWS]
+            context = loaded.model.config.context
+            rows = data.windows("passages", context)[: max(2, ABLATION_TOKENS // context)]
             said = "the held-out passages"
-    study = look(loaded, text, model=str(path), target=target, rows=rows, rows_said=said, seed=seed)
+    study = look(loaded, text, model=str(path), cut=words.split(), target=target, rows=rows, rows_said=said, seed=seed)
     write_page(study, out)
     return study
 
 
-ABLATION_WINDOWS = 16
-"""Held-out windows on which the loss without each head is measured."""
+ABLATION_TOKENS = 8192
+"""Held-out tokens on which the loss without each head is measured."""
 
 
 def find_data(run: Path) -> Dataset | None:

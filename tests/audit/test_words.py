@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from chidu.audit.words import Word, merge_tokens, merge_weights, roll_out, split_units
 from chidu.data.tokenizer import Tokenizer
+from chidu.errors import InputError
 
 BYTES = Tokenizer()
 BY_CHARACTER = importlib.util.find_spec("jieba") is None
@@ -27,6 +28,17 @@ def test_chinese_is_cut_by_character_unless_a_token_says_otherwise():
     xue, xi = "学".encode(), "习".encode()
     merged = Tokenizer(((xue[:1], xue[1:2]), (xue[:2], xue[2:]), (xue, xi[:1])))
     assert words_of("我学习", merged) == ["我", "学习"]
+
+
+def test_words_that_are_given():
+    text = "我爱 学习！"
+    ids, spans = BYTES.encode_spans(text)
+    found = merge_tokens(text, spans, [""] * len(ids), ["我", "爱", "学习", "！"])
+    assert [word.text for word in found] == ["我", "爱", "学习", "！"]
+    with pytest.raises(InputError, match="学会 does not come next"):
+        split_units(text, ["我", "爱", "学会"])
+    with pytest.raises(InputError, match="！ at the end of the text is in no word"):
+        split_units(text, ["我", "爱", "学习"])
 
 
 def test_special_tokens_stand_alone():

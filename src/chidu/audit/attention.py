@@ -79,8 +79,10 @@ class Board:
         return merge_weights(even / even.sum(axis=1, keepdims=True), self.queries.words, self.keys.words)
 
 
-def read_text(loaded: Pretrained, text: str, *, start: bool) -> Read:
+def read_text(loaded: Pretrained, text: str, *, start: bool, cut: Sequence[str] = ()) -> Read:
     """Tokens and words of a text; `start` puts the model's first token, which stands for no text, before it.
+
+    `cut` are the text's words, in order, where they are not to be found.
 
     Raises:
         InputError: there is no tokenizer, the text is empty, or longer than the context.
@@ -96,7 +98,7 @@ def read_text(loaded: Pretrained, text: str, *, start: bool) -> Read:
         first = loaded.start if loaded.start is not None else tokenizer.eot
         ids, spans = [first, *ids], [(0, 0), *spans]
     names = ["·" if first == last else text[first:last] for first, last in spans]
-    words = merge_tokens(text, spans, names)
+    words = merge_tokens(text, spans, names, cut)
     if not any(not word.special for word in words):
         raise InputError("the text is empty; give some words")
     if len(ids) > loaded.model.config.context:
@@ -106,7 +108,7 @@ def read_text(loaded: Pretrained, text: str, *, start: bool) -> Read:
     return Read(text, tuple(ids), tuple(words), tuple(names))
 
 
-def gather(loaded: Pretrained, text: str, target: str = "") -> list[Board]:
+def gather(loaded: Pretrained, text: str, target: str = "", cut: Sequence[str] = ()) -> list[Board]:
     """The boards of a text: one, or the three of an encoder-decoder, whose target is written by the model if not given.
 
     Raises:
@@ -114,7 +116,7 @@ def gather(loaded: Pretrained, text: str, target: str = "") -> list[Board]:
     """
     model = loaded.model
     kind = model.config.kind
-    read = read_text(loaded, text, start=kind == "decoder")
+    read = read_text(loaded, text, start=kind == "decoder", cut=cut)
     if kind != "encoder_decoder":
         return [_board("own", model, read, read, _own_weights(model, read), causal=kind == "decoder")]
     said = read_text(loaded, target or _write(loaded, read), start=True)

@@ -1,5 +1,7 @@
 """One text through one model, looked at from every side."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -24,6 +26,7 @@ def look(
     *,
     model: str = "",
     target: str = "",
+    cut: Sequence[str] = (),
     rows: Rows | None = None,
     rows_said: str = "",
     seed: int = 0,
@@ -36,6 +39,7 @@ def look(
         text: what it reads; of an encoder-decoder the source.
         model: where it came from, in words.
         target: of an encoder-decoder, the text that it writes; by default what it does write.
+        cut: the words of the text, in order; by default they are found.
         rows: windows of tokens, [N, T + 1], for the loss; by default the text itself.
         rows_said: what they are, in words.
         seed: of the other orders of the words.
@@ -44,7 +48,7 @@ def look(
     Raises:
         InputError: the text is empty or does not fit.
     """
-    boards = gather(loaded, text, target)
+    boards = gather(loaded, text, target, cut)
     related = next(board for board in boards if board.part != "cross")
     relations = relate(loaded.model, related, seed=seed, orders=orders)
     movable = sum(not word.special for word in related.queries.words)

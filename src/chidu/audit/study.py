@@ -12,6 +12,8 @@ from chidu.audit.relations import Relation
 
 SHOWN = 10
 """Relations in the text."""
+LEVEL = 0.05
+"""p up to which a relation counts as beyond chance."""
 WIDEST = 12
 """Words up to which the mean map is printed as a table."""
 
@@ -68,13 +70,16 @@ class AttentionStudy:
         """What the relations are, in a sentence or two."""
         if not self.relations:
             return "Relations between words: there is only one word."
-        against = (
-            f"p is the part of {self.orders} other orders of the same words in which some pair of places surprises as "
-            "much: small means that it is these words, not their places."
-            if self.orders > 1
-            else "There are too few words to read them in other orders."
+        lead = "Strongest relations between words, by how many times chance they are."
+        if self.orders < 2:
+            return f"{lead} There are too few words to read them in other orders."
+        beyond = sum(relation.p <= LEVEL for relation in self.relations)
+        return (
+            f"{lead} p is the part of {self.orders} other orders of the same words in which some pair of places "
+            "surprises as much: small means that it is these words, not their places. Of "
+            f"{len(self.relations)} relations, {beyond or 'none'} {'is' if beyond == 1 else 'are'} beyond chance "
+            f"(p at most {LEVEL})."
         )
-        return f"Strongest relations between words, by how many times chance they are. {against}"
 
     def ablation_lead(self) -> str:
         """What the heads' numbers are, in a sentence or two."""

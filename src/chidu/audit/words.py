@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from chidu.errors import InputError
+
 Array = NDArray[np.float64]
 Span = tuple[int, int]
 """Characters of a text: the first, and one past the last."""
@@ -31,8 +33,17 @@ class Word:
     """Whether it is a token that stands for no text, such as the one before a text."""
 
 
-def split_units(text: str) -> list[Span]:
-    """Words, characters and signs of a text. Chinese is cut into words where jieba is installed, else by character."""
+def split_units(text: str, cut: Sequence[str] = ()) -> list[Span]:
+    """Words, characters and signs of a text.
+
+    Chinese is cut into words where jieba is installed, else by character. `cut` are the words, in order, of a text that
+    is already cut.
+
+    Raises:
+        InputError: the words of `cut` are not those of the text.
+    """
+    if cut:
+        return _find_words(text, cut)
     units = [match.span() for match in UNIT.finditer(text)]
     if importlib.util.find_spec("jieba") is None:
         return units
@@ -47,15 +58,32 @@ def split_units(text: str) -> list[Span]:
     return sorted(spans + [unit for unit in units if unit[0] not in covered])
 
 
-def merge_tokens(text: str, spans: Sequence[Span], names: Sequence[str]) -> list[Word]:
+def _find_words(text: str, cut: Sequence[str]) -> list[Span]:
+    """Where given words stand in a text."""
+    spans, at = [], 0
+    for word in cut:
+        first = at + len(text[at:]) - len(text[at:].lstrip())
+        at = first + len(word)
+        if text[first:at] != word:
+            raise InputError(
+                f"--words: {word} does not come next in the text; write the text with spaces between words"
+            )
+        spans.append((first, at))
+    if text[at:].strip():
+        raise InputError(f"--words: {text[at:].strip()} at the end of the text is in no word; add it")
+    return spans
+
+
+def merge_tokens(text: str, spans: Sequence[Span], names: Sequence[str], cut: Sequence[str] = ()) -> list[Word]:
     """Words of tokens: tokens that share a word or a character are one word, and so are words that share a token.
 
     Args:
         text: what was read.
         spans: the characters of each token; empty for a token that stands for no text.
         names: what to call each token where it stands for none.
+        cut: the words, in order, of a text that is already cut.
     """
-    units = split_units(text)
+    units = split_units(text, cut)
     owner = [-1] * (len(text) + 1)
     for number, (first, last) in enumerate(units):
         owner[first:last] = [number] * (last - first)

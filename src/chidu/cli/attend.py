@@ -12,6 +12,7 @@ def attend(
     text: str,
     /,
     *,
+    words: str = "",
     target: str = "",
     on: Path | None = None,
     out: Path = Path("attention.html"),
@@ -30,6 +31,9 @@ def attend(
         A lab, a run's folder, a checkpoint, or a Hugging Face folder; of a lab, the run of most compute.
     text
         The text to read; of an encoder-decoder the source.
+    words
+        The text cut into words by spaces, such as "我 爱 学习 编程"; by default Chinese is cut by jieba, where that is
+        installed, else by character.
     target
         Of an encoder-decoder, the text that it writes; by default what it does write.
     on
@@ -41,5 +45,5 @@ def attend(
     """
     from chidu.stages import attend_stage
 
-    study = attend_stage(model, text, out, target=target, on=on, seed=seed)
+    study = attend_stage(model, text, out, words=words, target=target, on=on, seed=seed)
     show(json_, {**study.to_json(), "page": str(out)}, f"{study}\n\nThe page is {out}")
