@@ -320,6 +320,36 @@ def test_texts_are_continued_alone_or_side_by_side(cli: Cli, tmp_path: Path) -> 
     fails(cli("generate", tmp_path, ""), 2, "the prompt is empty")
 
 
+def test_an_encoder_decoder_reads_and_writes(cli: Cli, tmp_path: Path) -> None:
+    from chidu.config import ModelConfig
+    from chidu.data.specials import Specials
+    from chidu.data.tokenizer import Tokenizer
+    from chidu.model.pretrained import save_pretrained
+    from chidu.model.transformer import Transformer
+
+    config = ModelConfig(
+        kind="encoder_decoder", position="relative", vocab_size=292, d_model=16, n_layer=1, n_head=2, n_kv_head=2,
+        d_ff=32, context=32,
+    )  # fmt: skip
+    save_pretrained(Transformer(config), Tokenizer(), tmp_path, specials=Specials(257, 256))
+    how = ["--tokens", "4", "--temperature", "1", "--json"]
+    code, out, err = cli("generate", tmp_path, "read this", *how)
+    assert (code, err) == (0, "")
+    answer = json.loads(out)
+    assert answer["prompt"] == "read this"
+    code, out, err = cli("generate", tmp_path, "read this", "and that too", *how)
+    assert (code, err) == (0, "")
+    assert json.loads(out)[0] == answer
+    code, out, err = cli(
+        "attend", tmp_path, "read this", "--target", "das hier", "--out", tmp_path / "page.html", "--json"
+    )
+    assert (code, err) == (0, "")
+    assert [board["part"] for board in json.loads(out)["boards"]] == ["cross", "encoder", "own"]
+    encoder = Transformer(ModelConfig(**{**config.to_json(), "kind": "encoder", "position": "rotary"}))
+    save_pretrained(encoder, Tokenizer(), tmp_path / "encoder", specials=Specials(257, 256))
+    fails(cli("generate", tmp_path / "encoder", "read this"), 2, "an encoder sees both sides of a token")
+
+
 def test_attention_is_shown_as_a_page_and_as_text(cli: Cli, tmp_path: Path) -> None:
     save_a_model(tmp_path / "run")
     page = tmp_path / "page.html"
