@@ -41,6 +41,16 @@ def test_the_characters_of_each_token(pieces: HubTokenizer):
     assert spans == [(0, 0), (0, 1), (2, 7), (7, 10), (11, 12), (0, 0)]
 
 
+def test_text_that_is_added_to_a_text():
+    """A tokenizer that marks the beginning of words drops the mark at the beginning of a text."""
+    made = tokenizers.Tokenizer(tokenizers.models.BPE({"▁a": 0, "▁b": 1, "c": 2}, []))
+    made.decoder = tokenizers.decoders.Metaspace()
+    found = HubTokenizer(made.to_str(), eot=2)
+    assert found.decode([1, 2]) == "bc"
+    assert found.decode_after([0], [1, 2]) == " bc"
+    assert found.decode_after([], [1, 2]) == "bc"
+
+
 def test_our_own_tokenizer_read_as_anyones(tmp_path: Path):
     ours = Tokenizer(((b"t", b"h"), (b"th", b"e"), (b" ", b"the")))
     ours.save(tmp_path / "tokenizer.json")

@@ -8,7 +8,7 @@ from chidu.data.tokenizer import Tokenizer
 from chidu.errors import InputError
 from chidu.model import text as text_module
 from chidu.model.sampling import Sampling
-from chidu.model.text import complete, decode, find_stop, held_back, stream_text
+from chidu.model.text import added_text, complete, find_stop, held_back, stream_text
 
 BYTES = Tokenizer()
 
@@ -85,4 +85,4 @@ def test_beams_search_and_do_not_draw(make_model):
 
 
 def test_ids_beyond_the_vocabulary_have_no_text():
-    assert decode(BYTES, [104, 300, 105]) == "hi"
+    assert added_text(BYTES, [300, 1], [104, 300, 105]) == "hi"

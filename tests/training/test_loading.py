@@ -15,7 +15,7 @@ from chidu.model.transformer import Transformer
 from chidu.runs import Run
 from chidu.store import write_json
 from chidu.training.checkpoint import save_checkpoint
-from chidu.training.loading import find_model, load_any, tokenizer_file
+from chidu.training.loading import find_model, is_hub_name, load_any, tokenizer_file
 
 SPECIALS = Specials(257, eot=256, blanks=4)
 SIZES: dict[str, Any] = {"d_model": 16, "n_layer": 1, "n_head": 2, "n_kv_head": 2, "d_ff": 32, "context": 16}
@@ -61,6 +61,13 @@ def test_a_damaged_run_is_named(tmp_path: Path) -> None:
     (run / "run.json").write_text("{", encoding="utf-8")
     with pytest.raises(CorruptError, match=r"run\.json is not valid JSON"):
         find_model(tmp_path)
+
+
+def test_what_may_be_a_name_on_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "lab").mkdir()
+    names = ["org/model-1.5B", "lab/misspelt", "nowhere", "./org/model", "/org/model", "a/b/c"]
+    assert [is_hub_name(name) for name in names] == [True, False, False, False, False, False]
 
 
 @pytest.mark.parametrize("kind", ["decoder", "encoder", "encoder_decoder"])

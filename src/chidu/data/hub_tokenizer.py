@@ -1,6 +1,6 @@
 """The tokenizer of a Hugging Face folder: whatever its `tokenizer.json` says, by Hugging Face's own `tokenizers`."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -51,6 +51,12 @@ class HubTokenizer:
     def decode(self, ids: Iterable[int]) -> str:
         """Turn ids into text, special tokens left out."""
         return str(self.backend.decode([int(i) for i in ids], skip_special_tokens=True))
+
+    def decode_after(self, before: Sequence[int], ids: Iterable[int]) -> str:
+        """The text that ids add to those before them: some tokenizers write the first token of a text otherwise."""
+        start = self.decode(before)
+        whole = self.decode([*before, *ids])
+        return whole[len(start) :] if whole.startswith(start) else self.decode(ids)
 
     def id_of(self, token: str) -> int | None:
         """Id of a token by its name."""

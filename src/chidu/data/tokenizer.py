@@ -121,6 +121,10 @@ class Tokenizer:
             pieces.append(EOT.encode() if token == EOT_ID else self.pieces[token])
         return b"".join(pieces).decode("utf-8", "replace")
 
+    def decode_after(self, before: Sequence[int], ids: Iterable[int]) -> str:
+        """The text that ids add to those before them: their own, whatever stood there."""
+        return self.decode(ids)
+
     def to_json(self, specials: Sequence[str] = ()) -> dict[str, Any]:
         """Content of a `tokenizer.json` that `transformers.PreTrainedTokenizerFast` loads.
 

@@ -30,6 +30,9 @@ class TextTokenizer(Protocol):
     def decode(self, ids: Iterable[int]) -> str:
         """The text of token ids."""
 
+    def decode_after(self, before: Sequence[int], ids: Iterable[int]) -> str:
+        """The text that ids add to those before them."""
+
 
 def stream_text(
     model: Transformer,
@@ -68,7 +71,7 @@ def stream_text(
     begin = encode(tokenizer, prompt) or ([] if source is None else [first])
     for token in generate(model, begin, tokens=tokens, stop=ends, sampling=sampling, source=source):
         ids.append(token)
-        text = decode(tokenizer, ids)
+        text = added_text(tokenizer, begin, ids)
         end = find_stop(text, stops)
         if end is not None:
             yield from _piece(text[shown:end])
@@ -78,7 +81,7 @@ def stream_text(
         if sure > shown:
             yield text[shown:sure]
             shown = sure
-    yield from _piece(decode(tokenizer, ids)[shown:])
+    yield from _piece(added_text(tokenizer, begin, ids)[shown:])
 
 
 def _piece(text: str) -> Iterator[str]:
@@ -133,11 +136,11 @@ def complete(
             length_penalty=length_penalty,
             sources=sources,
         )
-        texts = [decode(tokenizer, best[0].ids) if best else "" for best in found]
+        rows = [list(best[0].ids) if best else [] for best in found]
     else:
 
         def ended(new: list[int]) -> bool:
-            return find_stop(decode(tokenizer, new), stops) is not None
+            return find_stop(added_text(tokenizer, [], new), stops) is not None
 
         rows = generate_batch(
             model,
@@ -148,7 +151,7 @@ def complete(
             sources=sources,
             ended=ended if stops else None,
         )
-        texts = [decode(tokenizer, row) for row in rows]
+    texts = [added_text(tokenizer, before, row) for before, row in zip(ids, rows, strict=True)]
     return [text[: find_stop(text, stops)] for text in texts]
 
 
@@ -157,9 +160,10 @@ def encode(tokenizer: TextTokenizer, text: str) -> list[int]:
     return [int(token) for token in tokenizer.encode(text)]
 
 
-def decode(tokenizer: TextTokenizer, ids: Sequence[int]) -> str:
-    """The text of ids; those beyond the vocabulary, which are the model's own special tokens, have none."""
-    return tokenizer.decode([token for token in ids if token < tokenizer.vocab_size])
+def added_text(tokenizer: TextTokenizer, before: Sequence[int], ids: Sequence[int]) -> str:
+    """The text of new ids; those beyond the vocabulary, which are the model's own special tokens, have none."""
+    known = [[token for token in part if token < tokenizer.vocab_size] for part in (before, ids)]
+    return tokenizer.decode_after(known[0], known[1])
 
 
 def find_stop(text: str, stops: Sequence[str]) -> int | None:

@@ -1,5 +1,6 @@
 """Any model by its place: a lab, a run, a checkpoint, or a folder in the format of `transformers`."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,7 +27,7 @@ def load_any(path: Path | str, *, device: str = "cpu", context: int | None = Non
         CorruptError: a file is damaged.
     """
     folder = Path(path)
-    if is_hub_folder(folder) or (not folder.exists() and str(path).count("/") == 1 and not str(path).startswith(".")):
+    if is_hub_folder(folder) or is_hub_name(path):
         loaded = load_pretrained(path, context=context)
     else:
         found = find_model(folder)
@@ -37,6 +38,11 @@ def load_any(path: Path | str, *, device: str = "cpu", context: int | None = Non
         mask = specials.mask if specials is not None else None
         loaded = Pretrained(model, tokenizer, (tokenizer.eot,), start, mask, specials)
     return replace(loaded, model=loaded.model.to(device))
+
+
+def is_hub_name(path: Path | str) -> bool:
+    """Whether a path that is not there may be a name on the Hugging Face hub, and no misspelt folder beside others."""
+    return bool(re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", str(path))) and not Path(path).parent.exists()
 
 
 def is_hub_folder(folder: Path) -> bool:
