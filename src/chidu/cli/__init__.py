@@ -21,6 +21,7 @@ VERBS = (
     "backtest",
     "score",
     "generate",
+    "attend",
     "export",
     "report",
 )
