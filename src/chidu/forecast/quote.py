@@ -17,6 +17,8 @@ from chidu.store import read_json
 
 SAVED = "backtest.json"
 """Its name beside the runs."""
+UNTRIED = ("kaplan", "repetition")
+"""Forms whose own forecasts are not those of the record."""
 USUAL = 0.9
 """The level that is quoted where that of the forecast was not looked at."""
 

@@ -80,7 +80,10 @@ def try_cut(cut: Cut, group: str, form: str, levels: tuple[float, ...], seed: in
 
 def _ask(law: Fit, targets: Sequence[Run], levels: tuple[float, ...]) -> Answers:
     """What chidu says of runs of known size, as `chidu forecast` would."""
-    asked = [Target(params=run.params, tokens=run.tokens, flops=run.flops) for run in targets]
+    asked = [
+        Target(params=run.params, tokens=run.tokens, flops=run.flops, unique_tokens=run.unique_tokens)
+        for run in targets
+    ]
     said = [forecast_targets(law, asked, level) for level in levels]
     lower, upper = ([[getattr(f.interval, end) for f in row] for row in said] for end in ("lower", "upper"))
     return Answers(levels, np.array([f.median for f in said[0]]), np.array(lower), np.array(upper)).check()
@@ -89,6 +92,6 @@ def _ask(law: Fit, targets: Sequence[Run], levels: tuple[float, ...]) -> Answers
 def _ask_alone(key: str, law: Fit, cut: Cut, levels: tuple[float, ...], seed: int) -> Answers:
     """What one law says, fitted to the rows that chidu found usable: of a frontier, the best at their compute."""
     table, theta = law.runs, law.theta if key == law.form else None
-    if key == "frontier" and len(law.inputs) == 2:
+    if key == "frontier" and len(law.inputs) > 1:
         table = select_runs(table, frontier=True)
     return forecast_standard(FORMS[key], table, cut.targets, levels, draws=BOOTSTRAPS, seed=seed, theta=theta)
