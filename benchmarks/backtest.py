@@ -43,8 +43,9 @@ from chidu.forecast.standard import forecast_standard
 from chidu.forecast.targets import Target, read_targets
 from chidu.laws.fit import fit
 from chidu.laws.forms import FORMS
-from chidu.runs import RunTable, read_runs
+from chidu.runs import RunTable
 from chidu.stats import Array
+from chidu.tables.read import read_runs
 
 SPLITS = record.ROOT.parent / "shared" / "backtest" / "splits"
 RECORD = record.ROOT / "src" / "chidu" / "forecast" / "record.json"

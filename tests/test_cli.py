@@ -215,6 +215,36 @@ def test_other_files_are_no_table(cli: Cli, tmp_path: Path) -> None:
     fails(cli("fit", tmp_path), 2, "is a folder")
 
 
+def test_what_was_assumed_is_said(cli: Cli, tmp_path: Path) -> None:
+    table = write_table(tmp_path / "runs.csv")
+    text = table.read_text(encoding="utf-8").replace("params,", "params (B),", 1)
+    assert "params (B)," in text
+    table.write_text(text, encoding="utf-8")
+    note = "params is read from 'params (B)' in units of 1e+09"
+    assert note in cli("fit", table)[1]
+    assert note in json.loads(cli("fit", table, "--json")[1])["notes"]
+    assert note in cli("forecast", table, "--flops", "1e20")[1]
+    assert note in cli("next", table)[1]
+    assert note in cli("report", table)[1].replace("\n", " ")
+    assert note in json.loads(cli("next", table, "--json")[1])["notes"]
+
+
+@pytest.mark.parametrize("verb", ["fit", "report"])
+def test_a_folder_of_runs_of_another_tool(cli: Cli, tmp_path: Path, verb: str) -> None:
+    with RUNS.open(encoding="utf-8") as file:
+        rows = [row for row in csv.DictReader(file) if row["status"] == "done"][:16]
+    for i, row in enumerate(rows):
+        files = tmp_path / "wandb" / f"run-20240101_1000{i:02}-id{i:06}" / "files"
+        files.mkdir(parents=True)
+        (files / "config.yaml").write_text(f"wandb_version: 1\n\nn_params:\n  value: {row['params']}\n")
+        summary = {"val/loss": float(row["loss"]), "tokens": float(row["tokens"])}
+        (files / "wandb-summary.json").write_text(json.dumps(summary))
+    code, out, err = cli(verb, tmp_path / "wandb", "--json")
+    assert (code, err) == (0, "")
+    assert json.loads(out)
+    assert (tmp_path / "report.html").exists() == (verb == "report")
+
+
 def test_fewer_runs_than_parameters(cli: Cli, tmp_path: Path) -> None:
     table = write_table(tmp_path / "runs.csv", rows=4)
     fails(cli("forecast", table, "--flops", "1e20"), 2, "4 runs, but the law has 5 parameters")

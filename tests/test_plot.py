@@ -102,7 +102,7 @@ def test_one_size_is_followed_along_that_size() -> None:
     points = plot.law_points(law)
     seen = points.flops <= 6e18
     expected = truth(np.array(1e8), points.flops[seen] / 6e8)
-    assert np.allclose(points.median[seen], expected, rtol=0.02)
+    assert np.allclose(points.median[seen], expected, rtol=0.03)
 
 
 @pytest.mark.parametrize(

@@ -30,8 +30,9 @@ if TYPE_CHECKING:
     from chidu.forecast.receipt import Outcome, lock, score
     from chidu.forecast.serving import serving_optimal
     from chidu.laws.fit import Fit, Prediction, fit
-    from chidu.runs import Run, RunTable, read_runs
+    from chidu.runs import Run, RunTable
     from chidu.stats import Interval
+    from chidu.tables.read import read_runs
 
 __version__ = "0.1.0"
 
@@ -74,7 +75,8 @@ _HOMES = {
     "config": ("ModelConfig", "TrainConfig"),
     "errors": ("ChiduError", "CorruptError", "InputError", "Refusal", "TrainingError"),
     "stats": ("Interval",),
-    "runs": ("Run", "RunTable", "read_runs"),
+    "runs": ("Run", "RunTable"),
+    "tables.read": ("read_runs",),
     "laws.fit": ("Fit", "Prediction", "fit"),
     "forecast.allocation": ("Allocation", "compute_optimal"),
     "forecast.approaches": ("compare_approaches",),

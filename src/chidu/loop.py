@@ -24,9 +24,10 @@ from chidu.ladder.gates import read_gates
 from chidu.ladder.plan import Plan, Rung
 from chidu.laws.fit import Fit, fit
 from chidu.report import Study, summarise, write_report
-from chidu.runs import RunTable, read_runs
+from chidu.runs import RunTable
 from chidu.stages import Watch, confirm_stage, gate_stage, ladder_stage, plan_stage
 from chidu.store import read_json, write_json
+from chidu.tables.read import read_runs
 
 NEAR = 0.01
 """How much loss, as a fraction of the best, the target's split may give up to stay within the text at hand."""

@@ -43,6 +43,15 @@ def test_a_lock_and_an_outcome_have_their_lines(tmp_path):
     ]
 
 
+def test_nothing_is_written_beside_a_broken_ledger(tmp_path):
+    path = lock(FORECAST, tmp_path)
+    (tmp_path / "ledger.jsonl").write_text("{}\n")
+    for act in (lambda: lock(FORECAST, tmp_path), lambda: score(path, Run(loss=2.55))):
+        with pytest.raises(CorruptError, match="line 1: it was changed"):
+            act()
+    assert list(tmp_path.glob("*.json")) == [path]
+
+
 @pytest.mark.parametrize("loss", [float("nan"), float("inf"), 0.0, -1.0])
 def test_a_loss_that_is_no_result_scores_nothing(loss, tmp_path):
     path = lock(FORECAST, tmp_path)

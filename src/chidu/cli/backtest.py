@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from chidu.cli.app import app
-from chidu.cli.options import Columns, Json, check_level, open_terminal, read_table, show
+from chidu.cli.options import Columns, Json, check_level, open_terminal, read_table, show_with_notes
 
 
 @app.command
@@ -29,7 +29,8 @@ def backtest(
     Parameters
     ----------
     runs
-        A CSV with params, tokens and loss, or flops and loss.
+        Runs with params, tokens and loss, or flops and loss: a CSV, JSONL or Parquet table, or what W&B, MLflow,
+        TensorBoard, a Hugging Face Trainer or nanoGPT left.
     out
         A folder, for `backtest.html` and `backtest.json`; or a page, PAGE.html, with its JSON beside it.
     level
@@ -51,4 +52,4 @@ def backtest(
 
         page = write_backtest(made, out, runs.name)
         text += f"\n\nbacktest: {page}   {page.with_suffix('.json')}"
-    show(json_, made.to_json(), text)
+    show_with_notes(json_, made.to_json(), text, table.notes)

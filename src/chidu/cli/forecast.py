@@ -53,7 +53,8 @@ def forecast(
     Parameters
     ----------
     runs
-        A CSV with params, tokens and loss, or flops and loss.
+        Runs with params, tokens and loss, or flops and loss: a CSV, JSONL or Parquet table, or what W&B, MLflow,
+        TensorBoard, a Hugging Face Trainer or nanoGPT left.
     params
         Parameters of the target, counted as in the table.
     tokens
@@ -102,37 +103,32 @@ def forecast(
     table = read_table(runs, column)
     law = fit_law(table, form=form, group=group, seed=seed)
     answers = forecast_targets(law, wanted, level, of)  # type: ignore[arg-type]
-    made, missing = (
-        _backtest(table, answers, form=form, group=group, level=level, seed=seed) if backtest else (None, [])
-    )
+    made, notes = _backtest(table, answers, form=form, group=group, level=level, seed=seed) if backtest else (None, [])
     quotes, unread = _quotes(runs.parent, law, answers, level, made) if of == "run" else ([[]] * len(answers), [])
-    notes = [*missing, *unread]
+    notes += unread
+    values = [
+        {**answer.to_json(), "record": [quote.to_json() for quote in own]}
+        for answer, own in zip(answers, quotes, strict=True)
+    ]
     if targets is None:
         cost = price(answers[0].flops, hardware=hardware)
         notes = [*table.notes, *law.warnings, *notes]
-        value = {**answers[0].to_json(), "cost": cost.to_json(), "record": [quote.to_json() for quote in quotes[0]]}
+        values[0] |= {"cost": cost.to_json(), "notes": notes}
         lines = [str(answers[0]), *map(str, quotes[0]), f"cost: {cost}"]
-        value["notes"] = notes
-        lines += [f"note: {note}" for note in notes]
-        if lock:
-            (receipt,), head = _lock(answers, law, receipts or runs.parent / "receipts")
-            value |= {"receipt": str(receipt), "head": head}
-            lines.append(f"locked: {receipt}; head of the ledger, to publish: {head}")
-        show(json_, value, "\n".join(lines))
-        return
-    if out is not None:
-        write_forecasts(out, wanted, answers)
-    lines = [str(answer) for answer in answers] if out is None else [f"{len(answers)} forecasts in {out}"]
-    lines += [*dict.fromkeys(str(quote) for each in quotes for quote in each), *[f"note: {note}" for note in notes]]
-    values = [
-        {**answer.to_json(), "record": [quote.to_json() for quote in each]}
-        for answer, each in zip(answers, quotes, strict=True)
-    ]
+    else:
+        if out is not None:
+            write_forecasts(out, wanted, answers)
+        lines = [str(answer) for answer in answers] if out is None else [f"{len(answers)} forecasts in {out}"]
+        lines += dict.fromkeys(str(quote) for own in quotes for quote in own)
+        notes = [*table.notes, *notes]
+    lines += [f"note: {note}" for note in notes]
     if lock:
         locked, head = _lock(answers, law, receipts or runs.parent / "receipts")
-        values = [{**value, "receipt": str(path)} for value, path in zip(values, locked, strict=True)]
-        lines.append(f"locked: {len(locked)} receipts in {locked[0].parent}; head of the ledger, to publish: {head}")
-    show(json_, values, "\n".join(lines))
+        for value, path in zip(values, locked, strict=True):
+            value |= {"receipt": str(path), "head": head}
+        what = str(locked[0]) if targets is None else f"{len(locked)} receipts in {locked[0].parent}"
+        lines.append(f"locked: {what}; head of the ledger, to publish: {head}")
+    show(json_, values[0] if targets is None else values, "\n".join(lines))
 
 
 def _check_flags(of: str, *, lock: bool, receipts: Path | None, backtest: bool) -> None:

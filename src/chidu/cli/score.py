@@ -34,7 +34,7 @@ def score(
     receipt
         A file that `chidu forecast --lock` or `chidu run` wrote.
     runs
-        A CSV with the run that was forecast: the row of the target's size.
+        A table, as for `chidu fit`, with the run that was forecast: the row of the target's size.
     run
         Its name there, or `row N`, where several seeds of it landed.
     loss

@@ -41,7 +41,7 @@ def split(
     Parameters
     ----------
     runs
-        A CSV with params, tokens and loss.
+        Runs with params, tokens and loss: a table or folder, as for `chidu fit`.
     flops
         Compute of training; by default ten times the largest run's.
     serve_tokens

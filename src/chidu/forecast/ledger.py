@@ -1,9 +1,9 @@
 """The ledger of a folder of receipts: a line for each lock and each outcome, chained to the line before by its hash.
 
 A line that is changed, taken out, put in or moved breaks the chain; a file that is changed, taken out or put in does
-not match its line. What no chain shows by itself is a ledger that was written anew from its first changed line on, or
-whose last lines were taken out together with their files: against that, publish the *head*, the hash of the last line
-(commit it, send it), and ask for it when verifying.
+not match its line; and `ledger.head` names the last line, so that none is cut off the end. What no folder shows by
+itself is that all of it was written anew: against that, publish the *head*, the hash of the last line (commit it, send
+it), and ask for it when verifying.
 """
 
 import json
@@ -16,7 +16,7 @@ from typing import Any, Literal
 from chidu.errors import CorruptError, InputError
 from chidu.store import hash_file, hash_json, hold, write_text
 
-LEDGER = "ledger.jsonl"
+LEDGER, HEAD = "ledger.jsonl", "ledger.head"
 FULL = 64
 """Hex digits of a whole SHA-256."""
 FIRST = "0" * FULL
@@ -75,7 +75,18 @@ def append(folder: Path, kind: Kind, file: Path) -> Entry:
         }
         entry = Entry(**made, hash=hash_json(made, FULL))  # type: ignore[arg-type]
         write_text(folder / LEDGER, "".join(f"{json.dumps(each.to_json())}\n" for each in (*entries, entry)))
+        write_text(folder / HEAD, f"{entry.hash}\n")
     return entry
+
+
+def check_chain(folder: Path) -> None:
+    """Check the chain of a folder that has one, before anything is added to it.
+
+    Raises:
+        CorruptError: it is broken.
+    """
+    if (folder / LEDGER).exists():
+        read_ledger(folder)
 
 
 def read_ledger(folder: Path) -> list[Entry]:
@@ -101,7 +112,19 @@ def read_ledger(folder: Path) -> list[Entry]:
         out.append(entry)
     if not out:
         raise CorruptError(f"{path} is empty: its lines were taken out; {ADVICE}")
+    _check_head(folder, out)
     return out
+
+
+def _check_head(folder: Path, entries: list[Entry]) -> None:
+    """Some line must be the one that was the last; a kill between the two files may have left one more."""
+    path = folder / HEAD
+    known = path.read_text(encoding="utf-8", errors="replace").strip() if path.exists() else ""
+    if known not in {entry.hash for entry in entries} and (known or len(entries) > 1):
+        raise CorruptError(
+            f"{folder / LEDGER} has not the line that {HEAD} names: lines were taken out, or one of the two was "
+            f"written anew; {ADVICE}"
+        )
 
 
 def _read_line(path: Path, number: int, line: str) -> Entry:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from chidu.errors import CorruptError, InputError
-from chidu.forecast.ledger import append
+from chidu.forecast.ledger import append, check_chain
 from chidu.forecast.loss import Forecast
 from chidu.laws.fit import Fit
 from chidu.runs import Run
@@ -65,6 +65,7 @@ def lock(forecast: Forecast, folder: Path, *, fit: Fit | None = None) -> Path:
         if fit.signature != forecast.signature:
             raise InputError(f"the fit {fit.signature} is not the one behind the forecast, {forecast.signature}")
         content["table"] = {"hash": fit.table_hash, "runs": len(fit.runs), "set_aside": len(fit.runs.set_aside)}
+    check_chain(folder)
     path = folder / f"{hash_json(content)}.json"
     if path.exists():
         raise InputError(f"{path} exists already and is not overwritten")
@@ -106,6 +107,7 @@ def score(receipt_path: Path, run: Run) -> Outcome:
     forecast = read_receipt(receipt_path)["forecast"]
     if not (math.isfinite(run.loss) and run.loss > 0):
         raise InputError(f"a loss of {run.loss:g} scores nothing: it must be a positive number, in nats per token")
+    check_chain(receipt_path.parent)
     if wrong := misses(forecast, run):
         raise InputError(f"the run has {wrong} in {receipt_path}; name its own run")
     interval = forecast["interval"]
