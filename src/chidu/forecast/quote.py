@@ -19,6 +19,8 @@ SAVED = "backtest.json"
 """Its name beside the runs."""
 UNTRIED = ("kaplan", "repetition")
 """Forms whose own forecasts are not those of the record."""
+OPEN = 10.0
+"""The last distances have no end; they say nothing of targets more than this many times beyond their beginning."""
 USUAL = 0.9
 """The level that is quoted where that of the forecast was not looked at."""
 
@@ -67,7 +69,7 @@ def published(distance: float, level: float) -> Quote | None:
     record = json.loads((files("chidu.forecast") / "record.json").read_text(encoding="utf-8"))
     for part in record["distances"]:
         farthest = math.inf if part["to"] is None else part["to"]
-        if part["from"] <= distance < farthest:
+        if part["from"] <= distance < min(farthest, OPEN * part["from"]):
             key = f"{level:g}" if f"{level:g}" in part["cover"] else f"{USUAL:g}"
             of = f"record on {part['tables']} published tables"
             figures = part["forecasts"], part["error"], part["cover"][key], float(key)
