@@ -3,7 +3,7 @@ from dataclasses import fields, replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chidu.runs import Run, RunTable, parse_number, write_runs
@@ -50,6 +50,7 @@ positive = st.floats(min_value=1e-300, max_value=1e300, allow_nan=False)
 words = st.text(st.characters(codec="utf-8", categories=("L", "N", "P", "S")), max_size=12)
 
 
+@settings(deadline=None, max_examples=50)
 @given(
     rows=st.lists(
         st.builds(

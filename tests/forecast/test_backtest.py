@@ -1,4 +1,5 @@
 import json
+import math
 from dataclasses import replace
 
 import pytest
@@ -113,6 +114,7 @@ def test_groups_that_one_law_cannot_serve_are_backtested_apart(table):
     assert both.grade("chidu", both.distances[0]).error < 0.01
     assert both.notes[0] == "3 groups lie apart and are backtested one by one; forecasts are of a"
     assert any(note.startswith("c: ") for note in both.notes)
+    assert not any("set aside by the fit" in note for note in both.notes)
     assert both.table == fit(RunTable(tuple(runs)), draws=20).table_hash
     alone = backtest(RunTable(tuple(runs)), alone=False, group="b")
     assert [trial.group for trial in alone.trials] == ["", ""]
@@ -129,6 +131,9 @@ def test_a_method_that_cannot_answer_is_said_to_be_refused(table, monkeypatch):
     assert other.coverage("tied alone", other.distances[0]) == ()
     assert "tied alone        none: no law can be seen" in str(other)
     assert other.to_json()["distances"][0]["refused"]["tied alone"] == "no law can be seen"
+    monkeypatch.setattr("chidu.forecast.trial._ask", refuse)
+    both = backtest(table, near=3)
+    assert both.trials[0].refused["chidu"] == both.trials[0].refused["tied alone"] == "no law can be seen"
     monkeypatch.setattr("chidu.forecast.trial.fit", refuse)
     none = backtest(table, near=3)
     assert none.quote(3) is None
@@ -142,6 +147,32 @@ def test_frontiers_are_backtested_too(table):
     made = backtest(RunTable(runs))
     assert made.methods == ("chidu", "frontier alone")
     assert made.grade("chidu", made.distances[0]).error < 0.01
+
+
+def test_the_form_that_was_asked_for_is_tried_alone_too(table):
+    made = backtest(table, form="kaplan", near=3)
+    assert made.methods[:2] == ("chidu", "kaplan alone")
+    assert made.grade("kaplan alone", made.distances[0]).targets == 5
+
+
+def test_a_law_of_repeated_data_is_asked_for_its_own_cells(table):
+    def loss(params, tokens, unique):
+        useful = unique * (1 + 15 * (1 - math.exp(-(tokens / unique - 1) / 15)))
+        return 1.8 + 400 / params**0.34 + 1500 / useful**0.34
+
+    runs = [
+        Run(
+            params=run.params,
+            tokens=run.tokens,
+            unique_tokens=run.tokens / e,
+            loss=loss(run.params, run.tokens, run.tokens / e),
+        )
+        for run in table.runs[:20]
+        for e in (1.0, 3.0)
+    ]
+    made = backtest(RunTable(tuple(runs)), form="repetition", near=3, alone=False)
+    assert made.grade("chidu", made.distances[0]).targets == 10
+    assert made.grade("chidu", made.distances[0]).error < 0.02
 
 
 @pytest.mark.parametrize("rows", [1, 4, 6])

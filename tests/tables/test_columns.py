@@ -2,7 +2,7 @@ import math
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chidu.errors import InputError
@@ -34,6 +34,7 @@ def test_units_give_the_same_table(tmp_path):
     )
 
 
+@settings(deadline=None, max_examples=50)
 @given(params=st.integers(1, 10**7), tokens=st.integers(1, 10**7), loss=st.floats(0.5, 12))
 def test_any_table_is_the_same_in_any_unit(params, tokens, loss, tmp_path_factory):
     folder = tmp_path_factory.getbasetemp()

@@ -3,7 +3,7 @@ import io
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chidu.errors import InputError
@@ -71,7 +71,7 @@ def test_commas_of_two_kinds_are_refused(tmp_path):
         ("params,tokens,loss\n\n1,2\n", "row 3: 2 values under 3 column names"),
         ("1e6,2e7,3.5\n2e6,4e7,3.2\n", "has no header: its first row is numbers"),
         ("\n\n", "is empty"),
-        ("params,tokens,loss\n" + "9" * 200_000 + ",2,3\n", "row 2: not valid CSV"),
+        ("params,tokens,loss\n" + "9" * 400 + ",2,3\n", rf"row 2: params is {'9' * 40}\.\.\., not a finite number"),
     ],
 )
 def test_what_cannot_be_read_is_named(text, words, tmp_path):
@@ -98,6 +98,7 @@ cells = st.text(st.characters(codec="utf-8", exclude_characters="\0\r\n"), max_s
 names = cells.map(lambda cell: " ".join(cell.split())).filter(bool)
 
 
+@settings(deadline=None, max_examples=50)
 @given(header=st.lists(names, min_size=2, max_size=4, unique=True), data=st.data())
 def test_any_text_reads_back(header, data, tmp_path_factory):
     rows = data.draw(st.lists(st.lists(cells, min_size=len(header), max_size=len(header)), max_size=4))

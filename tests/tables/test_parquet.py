@@ -1,7 +1,7 @@
 import builtins
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chidu.errors import CorruptError, InputError
@@ -44,6 +44,7 @@ def test_nested_columns_and_indices(tmp_path):
 positive = st.floats(min_value=1e-300, max_value=1e300)
 
 
+@settings(deadline=None, max_examples=50)
 @given(
     st.lists(
         st.builds(Run, loss=positive, params=positive, tokens=positive, flops=positive, learning_rate=positive),

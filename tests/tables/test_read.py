@@ -4,7 +4,7 @@ import subprocess
 import sys
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import chidu
@@ -151,6 +151,7 @@ def reads_or_says_why(path):
     assert "\n" not in said
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.sampled_from(NAMES), st.sampled_from(TEXTS), st.integers(0, 150), st.binary(max_size=6), st.integers(0, 9))
 def test_any_damage_ends_with_a_table_or_a_sentence(tmp_path_factory, name, text, at, junk, cut):
     path = tmp_path_factory.getbasetemp() / name
@@ -159,6 +160,7 @@ def test_any_damage_ends_with_a_table_or_a_sentence(tmp_path_factory, name, text
     reads_or_says_why(path)
 
 
+@settings(deadline=None, max_examples=50)
 @given(
     st.lists(st.sampled_from(HEADS), min_size=1, max_size=6),
     st.lists(st.lists(st.sampled_from(CELLS), min_size=1, max_size=6), max_size=4),

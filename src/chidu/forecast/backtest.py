@@ -14,11 +14,10 @@ import numpy as np
 
 from chidu.errors import InputError, Refusal
 from chidu.forecast.grade import LEVELS, Grade, coverage, grade, percent
-from chidu.forecast.groups import split_groups
+from chidu.forecast.groups import Part, split_groups
 from chidu.forecast.holdout import Cut, hold_out, targets_of
 from chidu.forecast.quote import Quote
 from chidu.forecast.trial import ENGINE, Trial, try_cut
-from chidu.laws.fit import Fit
 from chidu.runs import RunTable
 
 Progress = Callable[[str, float], None]
@@ -189,7 +188,7 @@ def backtest(
         trials.append(try_cut(cut, name, form, levels, seed, alone))
     if progress:
         progress("backtest", 1.0)
-    notes += _no_targets([part.law for part in parts])
+    notes += _no_targets(parts)
     table = parts[0].law.table_hash
     return Backtest(len(runs), table, level, levels, tuple(trials), (*runs.notes, *notes), seed, runs.source)
 
@@ -198,11 +197,11 @@ def _nearest(cuts: list[Cut], near: float | None) -> list[Cut]:
     return cuts if near is None else [min(cuts, key=lambda cut: abs(np.log(cut.distance / near)))]
 
 
-def _no_targets(laws: Sequence[Fit]) -> list[str]:
+def _no_targets(parts: Sequence[Part]) -> list[str]:
     """Which rows are never asked for, and why."""
-    aside = sum(len(law.runs.set_aside) for law in laws)
-    low = sum(int((~law.used).sum()) for law in laws)
-    worse = sum(int(law.used.sum()) - len(targets_of(law)) for law in laws)
+    aside = sum(len(part.table) - len(part.law.runs) for part in parts)
+    low = sum(int((~part.law.used).sum()) for part in parts)
+    worse = sum(int(part.law.used.sum()) - len(targets_of(part.law)) for part in parts)
     reasons = (
         (aside, "set aside by the fit; chidu fit lists them with reasons"),
         (low, "undertrained, and forecasts leave them out"),

@@ -11,7 +11,7 @@ from chidu.errors import InputError, Refusal
 from chidu.laws.design import choose_form
 from chidu.laws.fit import Fit, fit
 from chidu.laws.pooling import FEWEST, keep_group
-from chidu.laws.select import select_runs, sizes_of
+from chidu.laws.select import select_runs
 from chidu.runs import Run, RunTable
 
 APART = "of another "
@@ -78,8 +78,9 @@ def _check_enough(table: RunTable, form: str) -> None:
         Refusal: there are fewer.
     """
     shape = choose_form(table, form)
-    kept = select_runs(table, frontier=shape.inputs == ("flops",), sizes=sizes_of(shape.inputs))
-    least, usable = len(shape.names) + 2, len(kept)
+    frontier = shape.inputs == ("flops",)
+    sizes = ("params", "tokens") if frontier else shape.inputs
+    least, usable = len(shape.names) + 2, len(select_runs(table, frontier=frontier, sizes=sizes))
     if usable < least:
         raise Refusal(
             f"{usable} usable runs are too few to backtest: {least} or more are needed, so that some can be held out; "

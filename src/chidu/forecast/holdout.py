@@ -91,7 +91,7 @@ def _possible(table: RunTable, law: Fit) -> list[Cut]:
     levels = budgets(flops)
     for last in range(LEVELS_BELOW, len(levels)):
         below = np.concatenate(levels[:last])
-        if len({_size(law.runs.runs[i]) for i in below}) < _least(law):
+        if len({_size(law, law.runs.runs[i]) for i in below}) < _least(law):
             continue
         largest = float(flops[below].max())
         labels = {label(law.runs.runs[i]) for i in below}
@@ -120,8 +120,10 @@ def _why_not(law: Fit) -> str:
     )
 
 
-def _size(run: Run) -> tuple[float | None, ...]:
-    return (run.params, run.tokens) if run.params and run.tokens else (run.flops,)
+def _size(law: Fit, run: Run) -> tuple[float | None, ...]:
+    """What tells a run's cell from others: what the law reads, of a frontier also how the compute was split."""
+    names = ("params", "tokens") if law.inputs == ("flops",) and law.runs.has_params else law.inputs
+    return tuple(getattr(run, name) for name in names)
 
 
 def _take(table: RunTable, mask: NDArray[np.bool_]) -> RunTable:
@@ -136,6 +138,6 @@ def targets_of(law: Fit) -> list[Run]:
     cells: dict[object, dict[object, list[Run]]] = defaultdict(lambda: defaultdict(list))
     for run, used in zip(law.runs, law.used, strict=True):
         if used:
-            cells[(label(run), _size(run))][(run.learning_rate, run.batch_tokens)].append(run)
+            cells[(label(run), _size(law, run))][(run.learning_rate, run.batch_tokens)].append(run)
     best = (min(cell.values(), key=lambda runs: float(np.mean([run.loss for run in runs]))) for cell in cells.values())
     return [run for runs in best for run in runs]

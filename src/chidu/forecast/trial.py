@@ -67,10 +67,13 @@ def try_cut(cut: Cut, group: str, form: str, levels: tuple[float, ...], seed: in
     refused: dict[str, str] = {}
     try:
         law = fit(cut.kept, form=form, seed=seed)
-        answers[ENGINE] = _ask(law, cut.targets, levels)
     except (Refusal, InputError) as why:
         return Trial(cut, group, answers, {ENGINE: str(why)}, 0)
-    for key in (*(SPLIT_FORMS if len(law.inputs) == 2 else ()), "frontier") if alone else ():
+    try:
+        answers[ENGINE] = _ask(law, cut.targets, levels)
+    except Refusal as why:
+        refused[ENGINE] = str(why)
+    for key in _laws_alone(law) if alone else ():
         try:
             answers[f"{key} alone"] = _ask_alone(key, law, cut, levels, seed)
         except (Refusal, InputError) as why:
@@ -78,12 +81,16 @@ def try_cut(cut: Cut, group: str, form: str, levels: tuple[float, ...], seed: in
     return Trial(cut, group, answers, refused, len(law.runs))
 
 
+def _laws_alone(law: Fit) -> tuple[str, ...]:
+    """The forms to try alone: that of the fit, those that forecasts average over, and the frontier."""
+    split = SPLIT_FORMS if law.runs.has_params else ()
+    return tuple(dict.fromkeys((law.form, *split, "frontier")))
+
+
 def _ask(law: Fit, targets: Sequence[Run], levels: tuple[float, ...]) -> Answers:
     """What chidu says of runs of known size, as `chidu forecast` would."""
-    asked = [
-        Target(params=run.params, tokens=run.tokens, flops=run.flops, unique_tokens=run.unique_tokens)
-        for run in targets
-    ]
+    names = ("params", "tokens", "flops", "unique_tokens")
+    asked = [Target(**{name: getattr(run, name) for name in names}) for run in targets]
     said = [forecast_targets(law, asked, level) for level in levels]
     lower, upper = ([[getattr(f.interval, end) for f in row] for row in said] for end in ("lower", "upper"))
     return Answers(levels, np.array([f.median for f in said[0]]), np.array(lower), np.array(upper)).check()
@@ -92,6 +99,6 @@ def _ask(law: Fit, targets: Sequence[Run], levels: tuple[float, ...]) -> Answers
 def _ask_alone(key: str, law: Fit, cut: Cut, levels: tuple[float, ...], seed: int) -> Answers:
     """What one law says, fitted to the rows that chidu found usable: of a frontier, the best at their compute."""
     table, theta = law.runs, law.theta if key == law.form else None
-    if key == "frontier" and len(law.inputs) > 1:
+    if key == "frontier" and law.form != "frontier":
         table = select_runs(table, frontier=True)
     return forecast_standard(FORMS[key], table, cut.targets, levels, draws=BOOTSTRAPS, seed=seed, theta=theta)

@@ -12,7 +12,7 @@ from chidu.stats import Array
 
 LABELS = ("group", "family")
 PLURAL = {"group": "groups", "family": "families"}
-APART, CLEAR = 0.015, 12.0
+APART, CLEAR = 0.01, 8.0
 """Groups whose residuals lie further apart than this, with an F ratio above this, are not pooled."""
 FEWEST = 3
 """Runs that a group must have for its mean residual to say something."""

@@ -21,6 +21,10 @@ SPACED = re.compile(r"[+-]?\d{1,3}([ '\u2019\u00a0\u2009\u202f]\d{3})+([.,]\d+)?
 """Thousands grouped by spaces or apostrophes."""
 
 
+SHOWN = 40
+"""Characters of a cell that an error shows."""
+
+
 class BadCell(ValueError):
     """A cell that is no usable number; `str` says what it is, `remedy` what to do."""
 
@@ -61,7 +65,7 @@ def read_cell(text: str, power: int = 0, decimal_comma: bool = False) -> float |
     if plain.lower() in NOTHING:
         return None
     if plain.endswith("%"):
-        raise BadCell(f"{plain!r}, a percentage", "write the number itself")
+        raise BadCell(f"{_short(plain)!r}, a percentage", "write the number itself")
     if SPACED.fullmatch(plain):
         plain = re.sub(r"[^\d.,+-]", "", plain)
     if decimal_comma:
@@ -70,7 +74,13 @@ def read_cell(text: str, power: int = 0, decimal_comma: bool = False) -> float |
     try:
         return parse_number(plain, power)
     except ValueError:
-        raise BadCell(f"{text.strip()!r}, which is not a number", "correct it") from None
+        raise BadCell(f"{_short(text)!r}, which is not a number", "correct it") from None
+
+
+def _short(text: str) -> str:
+    """A cell as an error shows it."""
+    plain = " ".join(text.split())
+    return plain if len(plain) <= SHOWN else f"{plain[:SHOWN]}..."
 
 
 def check_value(ours: str, text: str, value: float) -> float:
@@ -80,9 +90,9 @@ def check_value(ours: str, text: str, value: float) -> float:
         BadCell: it is not finite, or not positive where it must be.
     """
     if not math.isfinite(value):
-        raise BadCell(f"{text.strip()}, not a finite number", "delete the row or set its status to diverged")
+        raise BadCell(f"{_short(text)}, not a finite number", "delete the row or set its status to diverged")
     if ours in POSITIVE and value <= 0:
-        raise BadCell(f"{text.strip()}, but it must be positive", "correct it")
+        raise BadCell(f"{_short(text)}, but it must be positive", "correct it")
     return value
 
 
@@ -95,7 +105,7 @@ def check_number(path: Path, line: int, ours: str, theirs: str, text: str, *, st
     try:
         value = read_cell(text)
         if value is None:
-            raise BadCell(f"{text.strip()!r}, which is not a number", "correct it")
+            raise BadCell(f"{_short(text)!r}, which is not a number", "correct it")
         return check_value(ours, text, value) if strict else value
     except BadCell as error:
         raise InputError(f"{path}, row {line}: {theirs} is {error}; {error.remedy}") from None
