@@ -67,7 +67,8 @@ def fit(
         raise InputError(f"--metric goes with --form metric, not {form}")
     if form == "metric" and metric is None:
         raise InputError("--form metric needs --metric, the column to fit")
-    table = read_table(runs, column)
+    # a loss curve needs no size of a run, which a table of runs has to say
+    table = read_table(runs, ["flops=1", *(column or [])] if form == "curve" else column)
     if metric is not None:
         from chidu.laws.metric import fit_metric
 

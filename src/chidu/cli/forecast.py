@@ -166,11 +166,12 @@ def _quotes(
     folder: Path, law: "Fit", answers: "Sequence[Forecast]", level: float, made: "Backtest | None"
 ) -> "tuple[list[list[Quote]], list[str]]":
     """What each answer's distance has been worth: on published tables, and on these runs where that is known."""
-    from chidu.forecast.quote import published, saved
+    from chidu.forecast.quote import UNTRIED, published, saved
 
     out, notes = [], []
     for answer in answers:
         own, why = (made.quote(answer.distance), "") if made else saved(folder, law.table_hash, answer.distance)
-        out.append([quote for quote in (published(answer.distance, level), own) if quote])
+        known = published(answer.distance, level) if law.form not in UNTRIED else None
+        out.append([quote for quote in (known, own) if quote])
         notes += [why] if why else []
     return out, list(dict.fromkeys(notes))

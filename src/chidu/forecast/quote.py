@@ -17,6 +17,8 @@ from chidu.store import read_json
 
 SAVED = "backtest.json"
 """Its name beside the runs."""
+UNTRIED = ("kaplan", "repetition")
+"""Forms whose own forecasts are not those of the record."""
 OPEN = 10.0
 """The last distances have no end; they say nothing of targets more than this many times beyond their beginning."""
 USUAL = 0.9

@@ -20,7 +20,7 @@ from chidu.laws.pooling import keep_group, others_of_apart_groups
 from chidu.laws.posterior import Posterior, drawn_forms, infer
 from chidu.laws.priors import NOISE
 from chidu.laws.resample import KINDS, group_rows
-from chidu.laws.select import NDBool, far_above, forecast_rows, replicate_noise, select_runs
+from chidu.laws.select import NDBool, far_above, forecast_rows, replicate_noise, select_runs, sizes_of
 from chidu.laws.solver import Reference, bootstrap_reference, fit_reference
 from chidu.runs import RunTable
 from chidu.stats import Array, Interval, quantile_interval
@@ -258,7 +258,7 @@ def fit(
     runs = keep_group(runs, group) if group is not None else runs
     runs = replace(runs, runs=tuple(run.with_flops() for run in runs))
     frontier = shape.inputs == ("flops",)
-    sizes = ("params", "tokens") if frontier else shape.inputs
+    sizes = sizes_of(shape.inputs)
     table = select_runs(runs, frontier=frontier, sizes=sizes)
     check_enough(table, shape)
     check_falling(table)

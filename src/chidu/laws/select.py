@@ -32,6 +32,11 @@ ABOVE, ABOVE_SDS = 0.05, 12.0
 SIZES = ("params", "tokens")
 
 
+def sizes_of(inputs: tuple[str, ...]) -> tuple[str, ...]:
+    """The columns of size for a law that reads some inputs: those, or params and tokens for a law of compute."""
+    return SIZES if inputs == ("flops",) else inputs
+
+
 def select_runs(table: RunTable, *, frontier: bool, sizes: tuple[str, ...] = SIZES) -> RunTable:
     """Set aside what can be shown to be unusable; the rest is fitted.
 
