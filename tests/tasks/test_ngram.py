@@ -1,6 +1,7 @@
 """The n-gram model is a distribution, equals the textbook's formula, and prefers text like its own."""
 
 from collections import Counter
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -37,7 +38,7 @@ def test_both_ways_of_asking_agree() -> None:
 def test_bigrams_by_the_formula() -> None:
     tokens = text(2, 200, 5)
     model = NgramModel.fit(tokens, 5, order=2)
-    pairs, followed = Counter(zip(tokens[:-1], tokens[1:], strict=True)), Counter(tokens[:-1])
+    pairs, followed = Counter(pairwise(tokens)), Counter(tokens[:-1])
     kinds = Counter(right for _, right in pairs)
 
     def discounts(counts: list[int]) -> list[float]:

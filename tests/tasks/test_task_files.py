@@ -28,6 +28,11 @@ GOOD: list[tuple[Task, dict[str, Any], Example]] = [
         {"question": "q", "context": "xyz", "answers": [{"text": "Y", "answer_start": 1}]},
         Example(source="q", context="xyz", targets=("Y",), starts=(1,)),
     ),
+    (
+        Answering(),
+        {"question": "q", "context": "xyz", "answers": [{"text": "Y", "answer_start": 2}]},
+        Example(source="q", context="xyz", targets=("Y",), starts=(-1,)),
+    ),
     (Answering(), {"question": "q", "answer": "a"}, Example(source="q", targets=("a",), starts=(-1,))),
     (Generation(), {"text": "a"}, Example(source="a")),
 ]
@@ -54,7 +59,7 @@ BAD: list[tuple[Task, Any, str]] = [
     (Translation(), {"source": 3, "target": "b"}, '"source" must hold a string'),
     (Summarisation(), {"text": "a", "summaries": []}, '"summar'),
     (Answering(), {"question": "q", "answers": "a"}, '"answers"'),
-    (Answering(), {"question": "q", "context": "x", "answers": [{"text": "y", "answer_start": 0}]}, "does not stand"),
+    (Answering(), {"question": "q", "context": "x", "answers": [{"text": "y", "answer_start": "0"}]}, "answer_start"),
     (Coding(), {"text": "a", "test_list": "b"}, '"test_list"'),
     (Generation(), {"words": "a"}, '"text"'),
     (Generation(), [1], "not an object"),
@@ -114,8 +119,8 @@ def test_chinese_is_told_from_english() -> None:
 
 def test_functions_are_cut_in_the_middle_of_their_bodies() -> None:
     code = (
-        "import os\n\n\nclass A:\n    def first(self, x):\n        # note\n        y = x + 1\n        for i in range(3):\n"
-        "            y += i\n        return y\n\n    def short(self):\n        return 1\n"
+        "import os\n\n\nclass A:\n    def first(self, x):\n        # note\n        y = x + 1\n"
+        "        for i in range(3):\n            y += i\n        return y\n\n    def short(self):\n        return 1\n"
     )
     (example,) = cut_functions(code)
     assert example.name == "first"

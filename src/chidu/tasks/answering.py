@@ -30,7 +30,7 @@ class Answering(Task):
         "question": "the question",
         "context": "the passage that holds the answer; may be left out",
         "answers": "list of {text, answer_start}: right answers and the character of the passage where each starts, "
-        "-1 where it does not stand there",
+        "-1 where it does not stand there; a start at which it does not stand is taken as -1",
         "answer": "instead of answers: one right answer, which may end in #### and the part that is scored",
     }
 
@@ -49,11 +49,10 @@ class Answering(Task):
             start = answer.get("answer_start", -1)
             if isinstance(start, bool) or not isinstance(start, int):
                 raise ValueError('"answer_start" must be a whole number')
-            texts.append(answer["text"])
-            starts.append(start)
-        for text, start in zip(texts, starts, strict=True):
-            if start >= 0 and (context or "")[start : start + len(text)].casefold() != text.casefold():
-                raise ValueError(f"the answer {text!r} does not stand at character {start} of the context")
+            text = answer["text"]
+            stands = start >= 0 and (context or "")[start : start + len(text)].casefold() == text.casefold()
+            texts.append(text)
+            starts.append(start if stands else -1)
         return [Example(source=question, context=context, targets=tuple(texts), starts=tuple(starts))]
 
     def prompt(self, example: Example) -> str:
