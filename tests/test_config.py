@@ -55,7 +55,7 @@ def test_steps_are_whole_batches():
         ({"n_kv_head": 3}, "n_head 4 is not divisible by n_kv_head 3"),
         ({"d_model": 20}, "a head must be an even number of channels wide, not 5"),
         ({"position": "none"}, "model.position must be one of"),
-        ({"activation": "relu"}, "model.activation must be one of"),
+        ({"activation": "sine"}, "model.activation must be one of"),
         ({"tied": "no"}, "tied must be true or false, not 'no'"),
         ({"init_std": 0}, "model.init_std must be positive, not 0"),
         ({"logit_scale": math.nan}, "logit_scale must be a finite number, not nan"),

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from chidu.errors import InputError
-from chidu.model.generation import Sampling, choose, generate
+from chidu.model.generation import generate
+from chidu.model.sampling import Sampling, choose
 
 LOGITS = torch.tensor([0.1, 2.0, -1.0, 1.5, 0.7]).log_softmax(dim=0)
 
