@@ -3,12 +3,12 @@
 Each stage writes its file last and whole, and does nothing when that file is there already.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol, cast, get_args
 
-from chidu.config import TrainConfig
+from chidu.config import Kind, TrainConfig
 from chidu.data.dataset import MIN_WINDOWS, Dataset
 from chidu.data.loader import count_windows
 from chidu.data.tokenizer import Tokenizer
@@ -22,6 +22,15 @@ from chidu.ladder.plan import Plan, Rung
 from chidu.ladder.recipe import recipe_for
 from chidu.runs import Run, RunTable, read_runs
 from chidu.store import read_json, write_json
+
+if TYPE_CHECKING:
+    from chidu.tasks.examination import Examination
+    from chidu.tasks.example import Example
+    from chidu.tasks.fresh import Shape
+    from chidu.tasks.predicting import Decoding
+    from chidu.tasks.task import Task
+    from chidu.tasks.tuned import Tuned
+    from chidu.tasks.tuning_config import TuneConfig, Tuning
 
 
 class Watch(Protocol):
@@ -203,3 +212,90 @@ def export_stage(path: Path, out: Path) -> Path:
     model, _ = load_model(folder)
     export_llama(model, tokenizer.read_text(encoding="utf-8"), Tokenizer.load(tokenizer).eot, out)
     return folder
+
+
+def tune_stage(
+    model: str,
+    file: Path,
+    out: Path,
+    watch: Watch,
+    *,
+    task: "Task",
+    valid: Path | None,
+    config: "TuneConfig",
+    shape: "Shape",
+) -> "Tuning":
+    """Tune a model on a task file; the validation split is named, or lies beside it.
+
+    Raises:
+        InputError: there is no validation split, or the model cannot do the task.
+    """
+    from chidu.tasks.examination import read_split
+    from chidu.tasks.tuning import tune
+
+    train, judged_on = task.examples(file), read_split(task, valid, file, "valid")
+    if not judged_on:
+        raise InputError(f"{file} has no .valid. file beside it to judge the tuning on; name one with --valid")
+    tuned = open_model(model, task, train, shape, config.seed)
+    return tune(tuned, task, train, judged_on, config, out, watch.share("tuning"))
+
+
+def eval_stage(
+    model: str,
+    file: Path,
+    watch: Watch,
+    *,
+    task: "Task",
+    train: Path | None,
+    valid: Path | None,
+    how: "Decoding",
+    limit: int,
+    level: float,
+    seed: int,
+) -> "Examination":
+    """Examine a model on a task file; what baselines learn from is named, or lies beside it."""
+    from chidu.tasks.examination import examine, read_split, thin
+    from chidu.tasks.fresh import Shape
+
+    examples = thin(task.examples(file), limit)
+    learnt, chosen_on = read_split(task, train, file, "train"), read_split(task, valid, file, "valid")
+    tuned = open_model(model, task, [], Shape(), seed)
+    return examine(
+        tuned,
+        task,
+        examples,
+        train=learnt,
+        valid=chosen_on,
+        how=how,
+        level=level,
+        seed=seed,
+        tell=watch.share("answering"),
+    )
+
+
+def open_model(model: str, task: "Task", train: "Sequence[Example]", shape: "Shape", seed: int) -> "Tuned":
+    """The model to tune or to examine, with the head that the task wants.
+
+    `model` is a tuned model's folder, a lab, a run's folder or a checkpoint, or a kind of model: then a fresh one, with
+    a tokenizer learnt from the training examples.
+
+    Raises:
+        InputError: nothing is there, or it cannot do the task.
+    """
+    from chidu.tasks.fresh import fresh, put_head
+    from chidu.tasks.tuned import ABOUT, Tuned
+    from chidu.training.checkpoint import load_model
+
+    path = Path(model)
+    if model in get_args(Kind) and not path.exists():
+        if not train:
+            raise InputError(f"a fresh {model} learns its tokenizer from a training file; name one")
+        return fresh(replace(shape, kind=cast(Kind, model)), task, train, seed=seed)
+    for folder in (path, path / "model"):
+        if (folder / ABOUT).exists():
+            tuned = Tuned.load(folder)
+            return put_head(tuned, task, train, seed=seed) if train else tuned
+    folder = find_model(path)
+    body, _ = load_model(folder)
+    tuned = Tuned(body, Tokenizer.load(tokenizer_file(folder)))
+    return put_head(tuned, task, train, seed=seed) if train else tuned

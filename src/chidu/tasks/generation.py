@@ -3,7 +3,7 @@
 import gzip
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -37,6 +37,8 @@ class Generation(Task):
 
     opening: int = 32
     length: int = 200
+    tokenizer: Tokenizer | None = field(default=None, compare=False, repr=False)
+    """Of the n-gram model: that of the model which is scored, so that both predict the same tokens."""
 
     def examples(self, path: Path) -> list[Example]:
         """See Task; plain text is read too."""
@@ -55,6 +57,10 @@ class Generation(Task):
     def prompt(self, example: Example) -> str:
         """See Task."""
         return example.source[: self.opening]
+
+    def pair(self, example: Example) -> tuple[str, str]:
+        """See Task: the whole text, after nothing."""
+        return "", example.source
 
     def real(self, example: Example) -> str:
         """How the text goes on after its opening."""
@@ -86,14 +92,15 @@ class Generation(Task):
 
     def baselines(self, examples: Sequence[Example]) -> list[Baseline]:
         """See Task."""
-        return [self.ngram(None)]
+        unit = "tokens" if self.tokenizer else "bytes"
+        return [Baseline(f"{ORDER}-gram model of {unit}", self._fit_ngram)]
 
-    def ngram(self, tokenizer: Tokenizer | None) -> Baseline:
-        """The 5-gram model of a tokenizer's tokens."""
-        unit = "tokens" if tokenizer else "bytes"
-        return Baseline(f"{ORDER}-gram model of {unit}", lambda train: self._fit_ngram(train, tokenizer or Tokenizer()))
+    def to_json(self) -> dict[str, Any]:
+        """See Task; without the tokenizer, which belongs to the model."""
+        return {"task": self.key, "opening": self.opening, "length": self.length}
 
-    def _fit_ngram(self, train: Sequence[Example], tokenizer: Tokenizer) -> Answerer:
+    def _fit_ngram(self, train: Sequence[Example]) -> Answerer:
+        tokenizer = self.tokenizer or Tokenizer()
         parts = [np.array([tokenizer.eot, *tokenizer.encode(example.source)]) for example in train]
         model = NgramModel.fit(np.concatenate([*parts, [tokenizer.eot]]), tokenizer.vocab_size)
 

@@ -36,6 +36,10 @@ class Task(ABC):
         """What a language model goes on from; an encoder reads the parts of the example themselves."""
         return f"{example.source}\n"
 
+    def pair(self, example: Example) -> tuple[str, str]:
+        """Prompt and answer to train on; the loss counts on the answer only."""
+        return self.prompt(example), example.targets[0] if example.targets else ""
+
     def stops(self, example: Example) -> tuple[str, ...]:
         """Strings that end a generated answer, beside end-of-text; they are cut off."""
         return ()
