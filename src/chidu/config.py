@@ -97,6 +97,14 @@ class ModelConfig:
     """RMSNorm on each head's queries and keys (2302.05442, as in Qwen3)."""
     head_width: int = 0
     """Channels of a head; 0 means d_model / n_head."""
+    rope_factor: float = 1.0
+    """Slow rotary frequencies are divided by this, to reach further than was trained (Llama 3.1, 2407.21783)."""
+    rope_low: float = 1.0
+    """Frequencies of fewer turns than this in `rope_context` are slow ..."""
+    rope_high: float = 4.0
+    """... and those of more than this are left as they are; between the two they change smoothly."""
+    rope_context: int = 0
+    """Context of the first training, in tokens; 0 means that every frequency is slow (2306.15595)."""
     relative_buckets: int = 32
     """Rows of the table of relative positions."""
     relative_distance: int = 128
@@ -133,12 +141,16 @@ class ModelConfig:
             _check(getattr(self, name) in words, f"model.{name} must be one of {words}")
         for name in ("rope_theta", "norm_eps", "init_std", "residual_scale", "logit_scale"):
             _check(getattr(self, name) > 0, f"model.{name} must be positive, not {getattr(self, name)!r}")
-        for name in ("n_encoder_layer", "head_width", "token_types"):
+        for name in ("n_encoder_layer", "head_width", "token_types", "rope_context"):
             _check(getattr(self, name) >= 0, f"model.{name} must not be negative, not {getattr(self, name)!r}")
         self._check_later_fields()
 
     def _check_later_fields(self) -> None:
         _check(0 <= self.dropout < 1, f"model.dropout must lie in [0, 1), not {self.dropout!r}")
+        _check(
+            0 < self.rope_low < self.rope_high and self.rope_factor > 0,
+            f"model.rope_low {self.rope_low} must lie between 0 and rope_high {self.rope_high}, rope_factor above 0",
+        )
         least = 8  # an encoder halves the buckets by direction, and half of those are exact
         _check(
             self.relative_buckets >= least and self.relative_buckets % 4 == 0,

@@ -4,17 +4,39 @@ Shapes: T tokens (queries), S keys, D model width, H heads, K channels of a head
 """
 
 import math
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 
-def rotary_angles(context: int, head_dim: int, theta: float) -> tuple[Tensor, Tensor]:
+@dataclass(frozen=True)
+class Stretch:
+    """Slower rotary frequencies, so that a longer context turns no further than the trained one did."""
+
+    factor: float
+    low: float
+    high: float
+    context: int
+    """Of the first training; 0 slows every frequency alike (2306.15595)."""
+
+    def apply(self, rates: Tensor) -> Tensor:
+        """Rates in radians a token, [K/2], those of few turns in the context divided by the factor (2407.21783)."""
+        if not self.context:
+            return rates / self.factor
+        turns = self.context * rates / (2 * math.pi)
+        kept = ((turns - self.low) / (self.high - self.low)).clamp(0, 1)
+        return rates * (kept + (1 - kept) / self.factor)
+
+
+def rotary_angles(context: int, head_dim: int, theta: float, stretch: Stretch | None = None) -> tuple[Tensor, Tensor]:
     """Cosines and sines of the rotary embedding (2104.09864, section 3.2), each [T, K].
 
     Channel pairs are (k, k + K/2), as in Llama's checkpoints, so that exported weights need no shuffling.
     """
     rates = theta ** (-torch.arange(0, head_dim, 2, dtype=torch.float64) / head_dim)
+    if stretch is not None:
+        rates = stretch.apply(rates)
     angles = torch.outer(torch.arange(context, dtype=torch.float64), rates)
     angles = torch.cat([angles, angles], dim=-1)
     return angles.cos().float(), angles.sin().float()

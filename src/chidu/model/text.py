@@ -5,7 +5,7 @@ from typing import Any, Protocol
 
 from chidu.errors import InputError
 from chidu.model.beam import beam_search
-from chidu.model.generation import Ids, generate, generate_batch
+from chidu.model.generation import Ids, Stop, generate, generate_batch
 from chidu.model.sampling import Sampling
 from chidu.model.transformer import Transformer
 
@@ -19,6 +19,10 @@ class TextTokenizer(Protocol):
     @property
     def eot(self) -> int:
         """Id of the token that ends a text."""
+
+    @property
+    def vocab_size(self) -> int:
+        """Number of ids that have a text."""
 
     def encode(self, text: str) -> Any:
         """Token ids of a text, as a sequence or an array."""
@@ -36,21 +40,32 @@ def stream_text(
     stops: Sequence[str] = (),
     sampling: Sampling = Sampling(),
     source: Ids | None = None,
+    stop: Stop = None,
 ) -> Iterator[str]:
     """Yield the continuation of a text in pieces of whole characters, ending before the first stop string.
 
     What might be the beginning of a stop string is held back until it is known.
 
+    Args:
+        model: a decoder or an encoder-decoder.
+        tokenizer: the model's.
+        prompt: the text to continue; of an encoder-decoder, the beginning of the target.
+        tokens: most new tokens.
+        stops: strings that end the text, which is cut before them.
+        sampling: how tokens are drawn.
+        source: of an encoder-decoder, the ids of the text to read.
+        stop: ids that end the text; the tokenizer's end-of-text by default.
+
     Raises:
-        InputError: the prompt is empty.
+        InputError: the prompt is empty and the model a decoder.
     """
     ids: list[int] = []
     shown = 0
-    for token in generate(
-        model, encode(tokenizer, prompt), tokens=tokens, stop=tokenizer.eot, sampling=sampling, source=source
-    ):
+    begin = encode(tokenizer, prompt) or ([] if source is None else [tokenizer.eot])
+    ends = tokenizer.eot if stop is None else stop
+    for token in generate(model, begin, tokens=tokens, stop=ends, sampling=sampling, source=source):
         ids.append(token)
-        text = tokenizer.decode(ids)
+        text = decode(tokenizer, ids)
         end = find_stop(text, stops)
         if end is not None:
             yield from _piece(text[shown:end])
@@ -60,7 +75,7 @@ def stream_text(
         if sure > shown:
             yield text[shown:sure]
             shown = sure
-    yield from _piece(tokenizer.decode(ids)[shown:])
+    yield from _piece(decode(tokenizer, ids)[shown:])
 
 
 def _piece(text: str) -> Iterator[str]:
@@ -79,15 +94,29 @@ def complete(
     beams: int = 1,
     length_penalty: float = 1.0,
     sources: Sequence[Ids] | None = None,
+    stop: int | None = None,
+    start: int | None = None,
 ) -> list[str]:
     """Continue texts side by side: what is added to each, up to the first stop string.
 
-    An empty prompt means the beginning of a text, which is what follows an end-of-text.
+    Args:
+        model: a decoder or an encoder-decoder.
+        tokenizer: the model's.
+        prompts: the texts to continue; of an encoder-decoder, the beginnings of the targets.
+        tokens: most new tokens of a text.
+        stops: strings that end a text, which is cut before them.
+        sampling: how tokens are drawn.
+        beams: how many beams search the likeliest text; 1 draws instead.
+        length_penalty: of the beams.
+        sources: of an encoder-decoder, the ids of a text to read for each prompt.
+        stop: the id that ends a text; the tokenizer's end-of-text by default.
+        start: the id that an empty prompt stands for; the tokenizer's end-of-text by default.
 
     Raises:
         InputError: beams and sampling are both asked for, or prompt and continuation exceed the context.
     """
-    ids = [encode(tokenizer, prompt) or [tokenizer.eot] for prompt in prompts]
+    begin, end = (tokenizer.eot if given is None else given for given in (start, stop))
+    ids = [encode(tokenizer, prompt) or [begin] for prompt in prompts]
     if beams > 1:
         if not sampling.greedy:
             raise InputError("--beams search the likeliest text; leave out --temperature and --repetition-penalty")
@@ -95,33 +124,38 @@ def complete(
             model,
             ids,
             tokens=tokens,
-            stop=tokenizer.eot,
+            stop=end,
             beams=beams,
             length_penalty=length_penalty,
             sources=sources,
         )
-        texts = [tokenizer.decode(beams_[0].ids) if beams_ else "" for beams_ in found]
+        texts = [decode(tokenizer, best[0].ids) if best else "" for best in found]
     else:
 
         def ended(new: list[int]) -> bool:
-            return find_stop(tokenizer.decode(new), stops) is not None
+            return find_stop(decode(tokenizer, new), stops) is not None
 
         rows = generate_batch(
             model,
             ids,
             tokens=tokens,
-            stop=tokenizer.eot,
+            stop=end,
             sampling=sampling,
             sources=sources,
             ended=ended if stops else None,
         )
-        texts = [tokenizer.decode(row) for row in rows]
+        texts = [decode(tokenizer, row) for row in rows]
     return [text[: find_stop(text, stops)] for text in texts]
 
 
 def encode(tokenizer: TextTokenizer, text: str) -> list[int]:
     """Token ids of a text as a list."""
     return [int(token) for token in tokenizer.encode(text)]
+
+
+def decode(tokenizer: TextTokenizer, ids: Sequence[int]) -> str:
+    """The text of ids; those beyond the vocabulary, which are the model's own special tokens, have none."""
+    return tokenizer.decode([token for token in ids if token < tokenizer.vocab_size])
 
 
 def find_stop(text: str, stops: Sequence[str]) -> int | None:

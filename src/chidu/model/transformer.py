@@ -18,7 +18,7 @@ from chidu.model.blocks import ACTIVATIONS, Block
 from chidu.model.masks import causal_mask, join_masks, segment_mask, segment_positions
 from chidu.model.memory import KeyValues, Memory
 from chidu.model.norms import make_norm
-from chidu.model.positions import RelativeBias, rotary_angles, sinusoids
+from chidu.model.positions import RelativeBias, Stretch, rotary_angles, sinusoids
 from chidu.model.watch import Watch
 
 SMALL_AT_START = ("embedding.weight", "position", "token_type.weight")
@@ -96,7 +96,10 @@ class Transformer(nn.Module):
         return RelativeBias(config.n_head, config.relative_buckets, config.relative_distance, both_ways=both_ways)
 
     def _add_tables(self, config: ModelConfig) -> None:
-        cos, sin = rotary_angles(config.context, config.head_dim, config.rope_theta)
+        stretch = None
+        if config.rope_factor != 1:
+            stretch = Stretch(config.rope_factor, config.rope_low, config.rope_high, config.rope_context)
+        cos, sin = rotary_angles(config.context, config.head_dim, config.rope_theta, stretch)
         self.register_buffer("cos_TK", cos, persistent=False)
         self.register_buffer("sin_TK", sin, persistent=False)
         if config.position == "sinusoidal":

@@ -101,9 +101,7 @@ def denoise(
     if length - hidden < spans:
         raise InputError(f"windows of {length} tokens are too short to blank {hidden} of them in {spans} spans")
     if spans > specials.blanks:
-        raise InputError(
-            f"{spans} spans need as many blanks, but there are {specials.blanks}; use more, or fewer tokens"
-        )
+        raise InputError(f"{spans} spans need as many blanks, but there are {specials.blanks}; shorten the windows")
     generator = np.random.default_rng((seed, step))
     sources, targets = zip(*(_blank(row, hidden, spans, specials, generator) for row in windows), strict=True)
     target = torch.from_numpy(np.array(targets, dtype=np.int64))
