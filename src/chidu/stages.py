@@ -295,7 +295,26 @@ def open_model(model: str, task: "Task", train: "Sequence[Example]", shape: "Sha
         if (folder / ABOUT).exists():
             tuned = Tuned.load(folder)
             return put_head(tuned, task, train, seed=seed) if train else tuned
-    folder = find_model(path)
-    body, _ = load_model(folder)
-    tuned = Tuned(body, Tokenizer.load(tokenizer_file(folder)))
+    if (path / "config.json").exists() and (path / "model.safetensors").exists() and not (path / "state.json").exists():
+        tuned = _from_hub(path)
+    else:
+        folder = find_model(path)
+        body, _ = load_model(folder)
+        tuned = Tuned(body, Tokenizer.load(tokenizer_file(folder)))
     return put_head(tuned, task, train, seed=seed) if train else tuned
+
+
+def _from_hub(folder: Path) -> "Tuned":
+    """A model in the format of `transformers`, with its tokenizer.
+
+    Raises:
+        InputError: it has no tokenizer.
+    """
+    from chidu.model.pretrained import load_pretrained
+    from chidu.tasks.tuned import Tuned
+
+    found = load_pretrained(folder)
+    if found.tokenizer is None:
+        raise InputError(f"{folder} has no tokenizer.json; copy it from where the model came from")
+    head = found.head if found.head is not None else found.model
+    return Tuned(head, found.tokenizer, found.specials, found.labels, found.start)

@@ -9,19 +9,8 @@ from chidu.cli.app import app
 from chidu.cli.entry import main
 
 VERBS = (
-    "run",
-    "data",
-    "plan",
-    "ladder",
-    "train",
-    "fit",
-    "forecast",
-    "next",
-    "generate",
-    "tune",
-    "eval",
-    "export",
-    "report",
+    *("run", "data", "plan", "ladder", "train", "fit", "forecast", "next"),
+    *("generate", "tune", "eval", "export", "report"),
 )
 """In the order of the work."""
 

@@ -1,7 +1,7 @@
 """Models from nothing for a task: a tokenizer from its training file, a Transformer, the head that answers."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from chidu.config import Kind, ModelConfig
 from chidu.data.specials import Specials
@@ -70,7 +70,7 @@ def put_head(tuned: Tuned, task: Task, train: Sequence[Example], *, seed: int = 
         raise InputError("all training examples have one label; name a file with two labels or more")
     if tuned.way == way and tuned.labels == labels:
         return tuned
-    return Tuned(make_head(tuned.body, way, len(labels), seed), tuned.tokenizer, tuned.specials, labels)
+    return replace(tuned, head=make_head(tuned.body, way, len(labels), seed), labels=labels)
 
 
 def way_for(task: Task, kind: Kind) -> Way:

@@ -124,7 +124,7 @@ def _pack(tuned: Tuned, task: Task, examples: Sequence[Example], length: int) ->
         else:
             pairs.append((read, said))
     if tuned.body.config.kind == "encoder_decoder":
-        return pack_pairs(pairs, source_length=length, target_length=length, start=eot, stop=eot)
+        return pack_pairs(pairs, source_length=length, target_length=length, start=tuned.start, stop=eot)
     return pack_answers(pairs, length=length, stop=eot)
 
 

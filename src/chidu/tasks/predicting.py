@@ -168,7 +168,7 @@ def _continue(
     context = model.config.context
     sources = None
     if model.config.kind == "encoder_decoder":
-        sources, prompts = [prompt[:context] for prompt in prompts], [[eot] for _ in prompts]
+        sources, prompts = [prompt[:context] for prompt in prompts], [[tuned.start] for _ in prompts]
     elif context - how.tokens > 0:
         prompts = [prompt[-(context - how.tokens) :] for prompt in prompts]
     if how.beams > 1:
