@@ -38,6 +38,8 @@ from chidu.training.metrics import Metrics
 from chidu.training.optimizer import set_rate
 
 DONE, CONFIG, MODEL = "tuning.json", "config.json", "model"
+KEPT = ("step", "best_step", "worse", "evaluated", "total", "weight", "history")
+"""Of a job, what its state holds beside the best loss and the seconds."""
 Tell = Callable[[str, float], None]
 """Told what is being done and which part of it, 0 to 1."""
 
@@ -134,6 +136,9 @@ class _Job:
     worse: int = 0
     """Evaluations since the best."""
     evaluated: int = 0
+    total: float = 0.0
+    """Sum of the training losses since the last evaluation, and of their weights."""
+    weight: float = 0.0
     history: list[dict[str, float]] = field(default_factory=list)
 
     def run(self) -> Tuning:
@@ -142,20 +147,19 @@ class _Job:
         state = newest_state(self.out)
         spent = self._restore(state, optimizer) if state else 0.0
         started = saved = time.monotonic()
-        total, weight = torch.zeros(()), torch.zeros(())
         lesson_losses = self._compiled() if self.config.compiled else self.train.losses
         while not self._tired() and (part := self._part(spent + time.monotonic() - started)) < 1:
             self.head.train()
             set_rate(optimizer, self._rate(part))
             torch.manual_seed(self.config.seed * 1_000_003 + self.step)
             loss, count = self._step(lesson_losses, optimizer)
-            total, weight = total + loss, weight + count
+            self.total, self.weight = self.total + loss, self.weight + count
             self.step += 1
             self.tell("tuning", part)
             if self._due(spent + time.monotonic() - started):
                 seconds = spent + time.monotonic() - started
-                self._evaluate(float(total / weight), seconds)
-                total, weight = torch.zeros(()), torch.zeros(())
+                self._evaluate(self.total / max(self.weight, 1e-9), seconds)
+                self.total = self.weight = 0.0
                 save_state(self.out, self.step, self.head, optimizer, self._state(seconds))
                 drop_older_best(self.out, self.best_step)
                 saved = time.monotonic()
@@ -168,7 +172,7 @@ class _Job:
     def _tired(self) -> bool:
         return bool(self.config.patience) and self.worse >= self.config.patience
 
-    def _step(self, lesson_losses: Any, optimizer: torch.optim.Optimizer) -> tuple[torch.Tensor, torch.Tensor]:
+    def _step(self, lesson_losses: Any, optimizer: torch.optim.Optimizer) -> tuple[float, float]:
         """One optimiser step; the sum of losses and of weights."""
         number = batch_number(self.train, self.config.seed, self.step)
         with self._mixed():
@@ -177,9 +181,10 @@ class _Job:
         torch.nn.utils.clip_grad_norm_([w for w in self.head.parameters() if w.requires_grad], self.config.clip_norm)
         optimizer.step()
         optimizer.zero_grad()
-        if self.step % 20 == 0 and not math.isfinite(float(loss)):
-            raise TrainingError(f"the loss was {float(loss)} at step {self.step}; lower --rate")
-        return loss.detach().cpu(), count.detach().cpu()
+        value = float(loss.detach())
+        if not math.isfinite(value):
+            raise TrainingError(f"the loss was {value} at step {self.step}; lower --rate")
+        return value, float(count)
 
     def _mixed(self) -> Any:
         if self.config.dtype == "float32":
@@ -235,15 +240,14 @@ class _Job:
             self.worse += 1
 
     def _state(self, seconds: float) -> dict[str, Any]:
-        names = ("step", "best_step", "worse", "evaluated", "history")
         best = None if math.isinf(self.best_loss) else self.best_loss
-        return {**{name: getattr(self, name) for name in names}, "best_loss": best, "seconds": seconds}
+        return {**{name: getattr(self, name) for name in KEPT}, "best_loss": best, "seconds": seconds}
 
     def _restore(self, folder: Path, optimizer: torch.optim.Optimizer) -> float:
         """Take a state up again; returns the seconds that were spent."""
         state = restore_state(folder, self.head, optimizer)
         drop_older_best(self.out, int(state["best_step"]))
-        for name in ("step", "best_step", "worse", "evaluated", "history"):
+        for name in KEPT:
             setattr(self, name, state[name])
         self.best_loss = math.inf if state["best_loss"] is None else state["best_loss"]
         return float(state["seconds"])
