@@ -81,7 +81,6 @@ TRANSLATE = TuneConfig(
     smoothing=0.1,
     evaluations=20,
     patience=0,
-    dtype="bfloat16",
     compiled=True,
 )
 LABEL = TuneConfig(epochs=5, minutes=15, batch_tokens=4096, learning_rate=1e-3, dropout=0.3, evaluations=15, patience=5)
@@ -235,6 +234,7 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--limit", type=int, default=0, help="most test examples; 0 for all")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")
     parser.add_argument("--keep", type=Path, help="keep the models here")
     parser.add_argument("--show", action="store_true", help="print the results that are there and end")
     parser.add_argument("--check", action="store_true")
@@ -257,7 +257,7 @@ def run(name: str, seed: int, asked: argparse.Namespace, folder: Path) -> Done:
     torch.set_num_threads(asked.threads)
     torch.set_float32_matmul_precision("medium")
     trial = TRIALS[name]
-    config = replace(trial.config, seed=seed)
+    config = replace(trial.config, seed=seed, dtype=asked.dtype)
     if asked.minutes:
         config = replace(config, minutes=asked.minutes)
     started = time.monotonic()
