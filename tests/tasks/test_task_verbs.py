@@ -10,7 +10,7 @@ import pytest
 import chidu.cli
 
 pytest.importorskip("sklearn")
-SMALL = ["--width", "16", "--layers", "1", "--vocab", "0", "--context", "32", "--batch-tokens", "1024"]
+SMALL = ["--width", "16", "--layers", "1", "--vocab", "0", "--context", "64", "--batch-tokens", "1024"]
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
@@ -60,7 +60,8 @@ def test_a_model_is_tuned_and_examined(capsys: pytest.CaptureFixture[str], moods
 def test_a_translator_is_tuned_with_named_fields(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     pytest.importorskip("sacrebleu")
     for split in ("train", "valid", "test"):
-        lines = [json.dumps({"en": f"{word} cat", "de": f"{word} Katze"}) for word in ("a", "the", "my", "no") * 3]
+        words = ("one", "the", "my", "no") * 3
+        lines = [json.dumps({"en": f"{w} cat is here now", "de": f"{w} Katze ist jetzt hier"}) for w in words]
         (tmp_path / f"pairs.{split}.jsonl").write_text("\n".join(lines) + "\n")
     fields = ["--source", "en", "--target", "de"]
     line = ["tune", "decoder", tmp_path / "pairs.train.jsonl", *fields, "--out", tmp_path / "tuned", "--epochs", "2"]
@@ -82,7 +83,7 @@ def test_a_translator_is_tuned_with_named_fields(capsys: pytest.CaptureFixture[s
         (["tune", "nowhere", "{moods}/moods.train.jsonl"], "holds no finished run"),
         (["tune", "encoder", "{moods}/moods.train.jsonl", "--task", "poetry"], "there is no task poetry"),
         (["tune", "encoder", "{moods}/moods.train.jsonl", "--source", "en"], "give both"),
-        (["tune", "encoder", "{moods}/moods.train.jsonl", "--task", "coding"], "cannot write"),
+        (["tune", "encoder", "{moods}/moods.train.jsonl", "--task", "generation"], "cannot write"),
         (["tune", "encoder", "{moods}/moods.train.jsonl", "--epochs", "0"], "epochs or of minutes"),
         (["tune", "encoder", "{moods}/alone.jsonl"], "--valid"),
         (["eval", "encoder", "classification", "{moods}/moods.test.jsonl"], "training file"),
