@@ -18,6 +18,7 @@ from chidu.ladder.plan import Speed
 ROOT = Path(__file__).parents[1]
 RUNS = ROOT / "docs" / "example_runs.csv"
 VERBS = [
+    "attend",
     "data",
     "eval",
     "export",
@@ -242,6 +243,8 @@ def test_runs_that_cannot_answer_are_refused(cli: Cli, tmp_path: Path) -> None:
         (["report", "nowhere"], ["nowhere"]),
         (["generate", "nowhere", "Once"], ["nowhere holds no finished run"]),
         (["export", "nowhere"], ["nowhere holds no finished run"]),
+        (["attend", "nowhere", "Once"], ["nowhere holds no finished run"]),
+        (["generate", "nowhere", "Once", "--min-p", "2"], ["--min-p must lie in [0, 1], not 2.0"]),
         (["train", "--data", "nowhere"], ["nowhere holds no data set"]),
     ],
     ids=lambda value: " ".join(str(word) for word in value if word != RUNS),
@@ -296,15 +299,74 @@ def test_an_output_that_takes_no_more() -> None:
     fails((done.returncode, "", done.stderr), 2, "no space left")
 
 
-def test_a_checkpoint_with_flipped_bytes(cli: Cli, tmp_path: Path) -> None:
+def save_a_model(folder: Path) -> Path:
+    """A run's folder with an untrained model in it; its checkpoint."""
     from chidu.data.tokenizer import Tokenizer
     from chidu.ladder.recipe import Recipe
     from chidu.model.transformer import Transformer
     from chidu.training.checkpoint import save_checkpoint
 
     config = Recipe().config(16, 1000, 257, "none")
-    folder = save_checkpoint(tmp_path, 1, Transformer(config.model), None, config)
-    Tokenizer().save(tmp_path / "tokenizer.json")
+    Tokenizer().save(folder / "tokenizer.json")
+    return save_checkpoint(folder, 1, Transformer(config.model), None, config)
+
+
+def test_texts_are_continued_alone_or_side_by_side(cli: Cli, tmp_path: Path) -> None:
+    save_a_model(tmp_path)
+    code, out, err = cli("generate", tmp_path, "Once", "--tokens", "5", "--temperature", "1", "--json")
+    alone = json.loads(out)
+    assert (code, err, alone["prompt"]) == (0, "", "Once")
+    code, out, err = cli("generate", tmp_path, "Once", "--tokens", "5", "--temperature", "1")
+    assert (code, err, out) == (0, "", f"Once{alone['text']}\n")
+    code, out, err = cli(
+        "generate", tmp_path, "Once", "A much longer one", "--tokens", "5", "--temperature", "1", "--json"
+    )
+    assert code == 0
+    assert json.loads(out)[0] == alone
+    code, out, _ = cli("generate", tmp_path, "Once", "--beams", "3", "--tokens", "4", "--json")
+    assert code == 0
+    stopped = cli(
+        "generate", tmp_path, "Once", "--tokens", "5", "--temperature", "1", "--stop", alone["text"][-1], "--json"
+    )
+    assert json.loads(stopped[1])["text"] == alone["text"].split(alone["text"][-1])[0]
+    fails(
+        cli("generate", tmp_path, "Once", "--beams", "3", "--temperature", "1"), 2, "--beams search the likeliest text"
+    )
+    fails(cli("generate", tmp_path, ""), 2, "the prompt is empty")
+
+
+def test_attention_is_shown_as_a_page_and_as_text(cli: Cli, tmp_path: Path) -> None:
+    save_a_model(tmp_path / "run")
+    page = tmp_path / "page.html"
+    code, out, err = cli("attend", tmp_path / "run", "我爱学习编程", "--words", "我 爱 学习 编程", "--out", page)
+    assert (code, err) == (0, "")
+    assert "Strongest relations between words" in out
+    assert "编程 → 学习: " in out
+    assert "layer 1 head 0: " in out
+    assert "我爱学习编程" in page.read_text(encoding="utf-8")
+    (tmp_path / "more.txt").write_text("some more text " * 99, encoding="utf-8")
+    code, out, err = cli(
+        "attend", tmp_path / "run", "Once upon", "--out", page, "--on", tmp_path / "more.txt", "--json"
+    )
+    assert (code, err) == (0, "")
+    assert json.loads(out)["ablation"]["texts"] == 16
+    fails(cli("attend", tmp_path / "run", "Once", "--on", tmp_path / "none.txt"), 2, "none.txt does not exist")
+
+
+def test_an_export_says_what_it_became(cli: Cli, tmp_path: Path) -> None:
+    save_a_model(tmp_path / "run")
+    code, out, err = cli("export", tmp_path / "run", "--out", tmp_path / "hub", "--json")
+    assert (code, err, json.loads(out)["architecture"]) == (0, "", "LlamaForCausalLM")
+    card = (tmp_path / "hub" / "README.md").read_text(encoding="utf-8")
+    assert "3 layers, width 16, 1 heads, context 32 tokens" in card
+    assert (
+        cli("generate", tmp_path / "hub", "Once", "--tokens", "3", "--json")[1:]
+        == cli("generate", tmp_path / "run", "Once", "--tokens", "3", "--json")[1:]
+    )
+
+
+def test_a_checkpoint_with_flipped_bytes(cli: Cli, tmp_path: Path) -> None:
+    folder = save_a_model(tmp_path)
     code, out, err = cli("generate", tmp_path, "Once", "--tokens", "3", "--json")
     assert (code, err, list(json.loads(out))) == (0, "", ["prompt", "text"])
     weights = bytearray((folder / "model.safetensors").read_bytes())

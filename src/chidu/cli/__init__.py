@@ -10,7 +10,7 @@ from chidu.cli.entry import main
 
 VERBS = (
     *("run", "data", "plan", "ladder", "train", "fit", "forecast", "next"),
-    *("generate", "tune", "eval", "export", "report"),
+    *("generate", "attend", "tune", "eval", "export", "report"),
 )
 """In the order of the work."""
 

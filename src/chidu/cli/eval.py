@@ -62,15 +62,24 @@ def eval_(
     level
         Probability that an interval holds.
     """
-    from chidu.stages import eval_stage
     from chidu.tasks.examination import find_task
     from chidu.tasks.predicting import Decoding
+    from chidu.tasks.verbs import examine_model
 
     check_level(level)
     found = find_task(task, file, source=source, target=target)
     how = Decoding(tokens=tokens, beams=beams, samples=samples, temperature=temperature, top_p=top_p, seed=seed)
     with open_terminal(json_) as watch:
-        result = eval_stage(
-            model, file, watch, task=found, train=train, valid=valid, how=how, limit=limit, level=level, seed=seed
+        result = examine_model(
+            model,
+            file,
+            watch.share("answering"),
+            task=found,
+            train=train,
+            valid=valid,
+            how=how,
+            limit=limit,
+            level=level,
+            seed=seed,
         )
     show(json_, result.to_json(), str(result))

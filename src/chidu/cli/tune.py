@@ -89,10 +89,10 @@ def tune(
     context
         Of a fresh model: most tokens of a row.
     """
-    from chidu.stages import tune_stage
     from chidu.tasks.examination import find_task
     from chidu.tasks.fresh import Shape
     from chidu.tasks.tuning_config import TuneConfig
+    from chidu.tasks.verbs import tune_model
 
     found = find_task(task, file, source=source, target=target)
     usual = 1e-3 if lora or not Path(model).exists() else 3e-4
@@ -111,5 +111,7 @@ def tune(
     )
     shape = Shape(width=width, layers=layers, vocab=vocab, context=context)
     with open_terminal(json_) as watch:
-        result = tune_stage(model, file, out, watch, task=found, valid=valid, config=config, shape=shape)
+        result = tune_model(
+            model, file, out, watch.share("tuning"), task=found, valid=valid, config=config, shape=shape
+        )
     show(json_, {**result.to_json(), "out": str(out)}, f"{result}\n{out / 'model'} holds the model")

@@ -87,7 +87,7 @@ class Tokenizer:
         Tokens that are parts of one character all have that character.
         """
         ids = self.encode(text).tolist()
-        owner = [place for place, letter in enumerate(text) for _ in letter.encode("utf-8", "replace")]
+        owner = _owners(text)
         spans, at = [], 0
         for token in ids:
             size = len(self.pieces[token])
@@ -205,6 +205,18 @@ class Tokenizer:
         learner.train_from_iterator(texts, trainer)
         merges = json.loads(learner.to_str())["model"]["merges"]
         return cls(tuple((_unspell(left), _unspell(right)) for left, right in merges))
+
+
+def _owners(text: str) -> list[int]:
+    """The character that each byte of a text belongs to; a surrogate alone is three bytes, as U+FFFD is."""
+    owners: list[int] = []
+    place = 0
+    while place < len(text):
+        pair = "\ud800" <= text[place] < "\udc00" and "\udc00" <= text[place + 1 : place + 2] < "\ue000"
+        size = 4 if pair else len(text[place].encode("utf-8", "surrogatepass"))
+        owners += [place] * size
+        place += 2 if pair else 1
+    return owners
 
 
 def check_vocab_size(vocab_size: int) -> None:

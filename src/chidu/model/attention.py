@@ -52,8 +52,9 @@ def mix(queries: Tensor, keys: Tensor, values: Tensor, sight: Sight, layer: int)
     """Attention of H query heads on G key heads, [B, T, H * K], each key head shared by H / G neighbouring queries."""
     batch, heads, length, channels = queries.shape
     share = heads // keys.shape[1]
-    if share > 1 and length == 1 and sight.mask is None and sight.watch is None:
-        mixed = attend(queries.reshape(batch, -1, share, channels), keys, values, None)
+    alike = sight.mask is None or (sight.mask.dim() == 4 and sight.mask.shape[1] == 1)
+    if share > 1 and length == 1 and alike and sight.watch is None:  # heads of a group as rows: nothing is repeated
+        mixed = attend(queries.reshape(batch, -1, share, channels), keys, values, sight.mask)
         return mixed.reshape(batch, 1, heads * channels)
     if share > 1:
         keys, values = keys.repeat_interleave(share, dim=1), values.repeat_interleave(share, dim=1)

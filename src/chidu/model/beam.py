@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from chidu.errors import InputError
-from chidu.model.generation import Ids, check_prompts, read_prompts
+from chidu.model.generation import Ids, Stop, check_prompts, read_prompts, stop_set
 from chidu.model.transformer import Transformer
 
 
@@ -30,7 +30,7 @@ def beam_search(
     prompts: Sequence[Ids],
     *,
     tokens: int,
-    stop: int | None,
+    stop: Stop,
     beams: int = 4,
     length_penalty: float = 1.0,
     sources: Sequence[Ids] | None = None,
@@ -67,10 +67,10 @@ class _Search:
         beams: int,
         tokens: int,
         penalty: float,
-        stop: int | None,
+        stop: Stop,
     ) -> None:
         self.model, self.beams, self.tokens, self.penalty = model, beams, tokens, penalty
-        self.stop = -1 if stop is None else stop
+        self.stops = stop_set(stop)
         self.ended: list[list[Beam]] = [[] for _ in prompts]
         self.texts = list(range(len(prompts)))
         device = model.device
@@ -103,7 +103,7 @@ class _Search:
         n, k = self.sums_NK.shape
         scores = self.sums_NK[:, :, None] + self.logits_RV.float().log_softmax(dim=-1).view(n, k, -1)
         vocabulary = scores.shape[-1]
-        best, place = scores.view(n, -1).topk(min(2 * k, k * vocabulary), dim=-1)
+        best, place = scores.view(n, -1).topk(min((1 + len(self.stops)) * k, k * vocabulary), dim=-1)
         parents, drawn = place // vocabulary, place % vocabulary
         open_parents, open_drawn, open_sums = [], [], []
         for row, text in enumerate(self.texts):
@@ -119,7 +119,7 @@ class _Search:
         """Put aside the candidates that end, among the K best of a text; the K best others as parent, token, sum."""
         goes_on: list[tuple[int, int, float]] = []
         for rank, (total, parent, token) in enumerate(zip(best, parents, drawn, strict=True)):
-            if token != self.stop:
+            if token not in self.stops:
                 goes_on.append((parent, token, total))
             elif rank < self.beams:
                 self._end(text, self.ids_NKT[row, parent], total, length)

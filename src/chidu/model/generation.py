@@ -92,7 +92,7 @@ def _advance(
     """Yield the new token of each row that goes on, step by step; rows in `finished` are dropped before the next."""
     check_prompts(prompts, sources)
     context, finished = model.config.context, set() if finished is None else finished
-    stops = {stop} if isinstance(stop, int) else set(stop or ())
+    stops = stop_set(stop)
     generators = [torch.Generator().manual_seed(sampling.seed + row) for row in range(len(prompts))]
     seen = [set(prompt) if sampling.repetition_penalty != 1 else set() for prompt in prompts]
     windows = [list(prompt[-context:]) for prompt in prompts]
@@ -103,7 +103,7 @@ def _advance(
             logits, memory = read_prompts(model, [windows[row] for row in rows], read)
         else:
             fed = torch.tensor([windows[row][-1:] for row in rows], device=model.device)
-            logits, memory = model.step(fed, memory)
+            logits, memory = model.step(fed, memory, last=True)
         chosen = _choose_all(logits[:, -1], sampling, [generators[row] for row in rows], [seen[row] for row in rows])
         drawn = {row: token for row, token in zip(rows, chosen, strict=True) if token not in stops}
         if not drawn:
@@ -124,6 +124,11 @@ def _advance(
         elif len(going) < len(rows):
             memory.select(torch.tensor(going, device=model.device))
         rows = [rows[place] for place in going]
+
+
+def stop_set(stop: Stop) -> set[int]:
+    """The tokens that end a text."""
+    return {stop} if isinstance(stop, int) else set(stop or ())
 
 
 def check_prompts(prompts: Sequence[Ids], sources: Sequence[Ids] | None) -> None:
@@ -148,10 +153,10 @@ def _choose_all(
 
 
 def read_prompts(model: Transformer, prompts: Sequence[Ids], sources: Sequence[Ids] | None) -> tuple[Tensor, Memory]:
-    """Logits, [B, T, V], and memory after some prompts, which are padded on the left, and their sources."""
+    """Logits of the next token, [B, 1, V], and memory after prompts, padded on the left, and their sources."""
     tokens, segments = pad(prompts, left=True, device=model.device)
     source, source_segments = pad(sources, left=False, device=model.device) if sources is not None else (None, None)
-    return model.step(tokens, segments=segments, source=source, source_segments=source_segments)
+    return model.step(tokens, segments=segments, source=source, source_segments=source_segments, last=True)
 
 
 def pad(texts: Sequence[Ids], *, left: bool, device: torch.device) -> tuple[Tensor, Tensor | None]:

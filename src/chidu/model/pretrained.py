@@ -43,6 +43,8 @@ class Pretrained:
     """Ids that end a text."""
     start: int | None = None
     """Of an encoder-decoder: the id that a target starts with."""
+    mask: int | None = None
+    """The id that stands where a token is to be guessed, of an encoder."""
     specials: Specials | None = None
     """Of a model that chidu trained with them."""
     head: Head | None = None
@@ -83,12 +85,15 @@ def load_pretrained(source: str | Path, *, context: int | None = None) -> Pretra
     except InputError as error:
         raise InputError(f"{folder}: {error}") from None
     stops = _stops(value)
+    tokenizer = _load_tokenizer(folder, stops[0] if stops else 0)
+    specials = _read_specials(folder, config, stops)
     return Pretrained(
         model.eval(),
-        _load_tokenizer(folder, stops[0] if stops else 0),
+        tokenizer,
         stops,
         value.get("decoder_start_token_id"),
-        _read_specials(folder, config, stops),
+        _mask_id(value, tokenizer, specials),
+        specials,
         head.eval() if head is not None else None,
         labels if isinstance(head, Classifier) else (),
     )
@@ -221,6 +226,17 @@ def _make_head(
 def _stops(value: dict[str, Any]) -> tuple[int, ...]:
     found = value.get("eos_token_id")
     return tuple(found) if isinstance(found, list) else () if found is None else (int(found),)
+
+
+def _mask_id(
+    value: dict[str, Any], tokenizer: Tokenizer | HubTokenizer | None, specials: Specials | None
+) -> int | None:
+    """The mask of an encoder, by what the config or the tokenizer calls it."""
+    if specials is not None:
+        return specials.mask
+    names = ("[MASK]", "<mask>", "<|mask|>") if isinstance(tokenizer, HubTokenizer) else ()
+    found = [tokenizer.id_of(name) for name in names if isinstance(tokenizer, HubTokenizer)]
+    return next((token for token in found if token is not None), value.get("mask_token_id"))
 
 
 def _load_tokenizer(folder: Path, eot: int) -> Tokenizer | HubTokenizer | None:

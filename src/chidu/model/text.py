@@ -41,6 +41,7 @@ def stream_text(
     sampling: Sampling = Sampling(),
     source: Ids | None = None,
     stop: Stop = None,
+    start: int | None = None,
 ) -> Iterator[str]:
     """Yield the continuation of a text in pieces of whole characters, ending before the first stop string.
 
@@ -55,14 +56,16 @@ def stream_text(
         sampling: how tokens are drawn.
         source: of an encoder-decoder, the ids of the text to read.
         stop: ids that end the text; the tokenizer's end-of-text by default.
+        start: of an encoder-decoder, the id that an empty prompt stands for; the tokenizer's end-of-text by default.
 
     Raises:
         InputError: the prompt is empty and the model a decoder.
     """
     ids: list[int] = []
     shown = 0
-    begin = encode(tokenizer, prompt) or ([] if source is None else [tokenizer.eot])
+    first = tokenizer.eot if start is None else start
     ends = tokenizer.eot if stop is None else stop
+    begin = encode(tokenizer, prompt) or ([] if source is None else [first])
     for token in generate(model, begin, tokens=tokens, stop=ends, sampling=sampling, source=source):
         ids.append(token)
         text = decode(tokenizer, ids)
@@ -94,7 +97,7 @@ def complete(
     beams: int = 1,
     length_penalty: float = 1.0,
     sources: Sequence[Ids] | None = None,
-    stop: int | None = None,
+    stop: Stop = None,
     start: int | None = None,
 ) -> list[str]:
     """Continue texts side by side: what is added to each, up to the first stop string.
@@ -109,13 +112,14 @@ def complete(
         beams: how many beams search the likeliest text; 1 draws instead.
         length_penalty: of the beams.
         sources: of an encoder-decoder, the ids of a text to read for each prompt.
-        stop: the id that ends a text; the tokenizer's end-of-text by default.
+        stop: ids that end a text; the tokenizer's end-of-text by default.
         start: the id that an empty prompt stands for; the tokenizer's end-of-text by default.
 
     Raises:
         InputError: beams and sampling are both asked for, or prompt and continuation exceed the context.
     """
-    begin, end = (tokenizer.eot if given is None else given for given in (start, stop))
+    begin = tokenizer.eot if start is None else start
+    end = tokenizer.eot if stop is None else stop
     ids = [encode(tokenizer, prompt) or [begin] for prompt in prompts]
     if beams > 1:
         if not sampling.greedy:

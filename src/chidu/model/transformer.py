@@ -6,6 +6,7 @@ float32 is the reference for every faster path (mixed precision, the fused atten
 """
 
 import math
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -253,8 +254,11 @@ class Transformer(nn.Module):
         types: Tensor | None = None,
         source: Tensor | None = None,
         source_segments: Tensor | None = None,
+        last: bool = False,
     ) -> tuple[Tensor, Memory]:
         """Continue after the tokens that `memory` holds: the logits of the new ones, [B, T, V], and the memory.
+
+        With `last`, of the last of them alone, [B, 1, V].
 
         The memory is changed in place; take no gradient through it. Segments and source belong to the first call: later
         tokens continue the text that each row ended with, so padding stands on the left.
@@ -280,6 +284,8 @@ class Transformer(nn.Module):
         angles = self._angles(here, positions)
         for i, block in enumerate(self.blocks):
             x_BTD = block(x_BTD, sight, *angles, memory.own[i], memory.cross[i] if memory.cross else None, across)
+        if last:
+            x_BTD = x_BTD[:, -1:]
         return self.logits(x_BTD if self.config.post_norm else self.norm(x_BTD)), memory
 
     def _remember_segments(self, memory: Memory, segments: Tensor | None, length: int) -> Tensor | None:
@@ -318,7 +324,7 @@ class Transformer(nn.Module):
         if source is None:
             raise InputError("an encoder-decoder needs a source to read beside the target")
         states = self.encode(source, fused, segments=segments, watch=watch)
-        return [block.cross.read(states) for block in self.blocks]
+        return [cast(Block, block).cross.read(states) for block in self.blocks]
 
     def _refuse_source(self, source: Tensor | None) -> None:
         if source is not None:

@@ -5,6 +5,7 @@ S tokens of the source, V vocabulary.
 """
 
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 import torch
@@ -41,10 +42,11 @@ class Batch:
 
     def to(self, device: torch.device | str) -> "Batch":
         """The same batch on a device."""
-        there = {field.name: getattr(self, field.name) for field in fields(self)}
-        return Batch(**{name: None if value is None else value.to(device) for name, value in there.items()})
+        there: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
+        moved: dict[str, Any] = {name: None if value is None else value.to(device) for name, value in there.items()}
+        return Batch(**moved)
 
-    def given(self) -> dict[str, Tensor | None]:
+    def given(self) -> dict[str, Any]:
         """What a model takes beside the tokens."""
         names = ("segments", "types", "source", "source_segments")
         return {name: value for name in names if (value := getattr(self, name)) is not None}

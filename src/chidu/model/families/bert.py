@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-from chidu.config import ModelConfig
+from chidu.config import Activation, ModelConfig
 from chidu.model.families.mapping import Entry, Family, HeadShape, Part, demand, heads_of, linear, number, refuse, word
 
-ACTS = {"gelu": "gelu", "gelu_new": "gelu_tanh", "relu": "relu"}
+ACTS: Mapping[str, Activation] = {"gelu": "gelu", "gelu_new": "gelu_tanh", "relu": "relu"}
 
 
 def first_position(value: Mapping[str, Any]) -> int:

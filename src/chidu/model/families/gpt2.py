@@ -3,10 +3,15 @@
 from collections.abc import Mapping
 from typing import Any
 
-from chidu.config import ModelConfig
+from chidu.config import Activation, ModelConfig
 from chidu.model.families.mapping import Entry, Family, Part, demand, linear, number, refuse, word
 
-ACTS = {"gelu_new": "gelu_tanh", "gelu_pytorch_tanh": "gelu_tanh", "gelu": "gelu", "relu": "relu"}
+ACTS: Mapping[str, Activation] = {
+    "gelu_new": "gelu_tanh",
+    "gelu_pytorch_tanh": "gelu_tanh",
+    "gelu": "gelu",
+    "relu": "relu",
+}
 
 
 def read_config(value: Mapping[str, Any]) -> ModelConfig:

@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
-from chidu.config import ModelConfig
+from chidu.config import Activation, ModelConfig
 from chidu.errors import InputError
 from chidu.model.families.mapping import Entry, Family, HeadShape, Part, demand, heads_of, linear, number, refuse, word
 
-GATES = {"silu": "swiglu", "gelu_pytorch_tanh": "geglu", "gelu_new": "geglu"}
+GATES: Mapping[str, Activation] = {"silu": "swiglu", "gelu_pytorch_tanh": "geglu", "gelu_new": "geglu"}
 DECODERS = {
     "llama": "LlamaForCausalLM",
     "mistral": "MistralForCausalLM",

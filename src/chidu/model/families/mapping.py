@@ -6,7 +6,7 @@ stream, the logit scale into the norm before the head.
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -15,6 +15,7 @@ from chidu.config import ModelConfig
 from chidu.errors import InputError
 
 Weights = dict[str, Tensor]
+Word = TypeVar("Word", bound=str)
 
 
 @dataclass(frozen=True)
@@ -171,7 +172,7 @@ def demand(value: Mapping[str, Any], **wanted: Any) -> None:
             raise InputError(f"config.json sets {name} to {value[name]!r}, which chidu's models do not compute")
 
 
-def word(value: Mapping[str, Any], name: str, words: Mapping[str, str], default: str) -> str:
+def word(value: Mapping[str, Any], name: str, words: Mapping[str, Word], default: str) -> Word:
     """Translate a word of a config.json.
 
     Raises:

@@ -7,10 +7,10 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from chidu.config import ModelConfig
+from chidu.config import Activation, ModelConfig
 from chidu.model.families.mapping import Entry, Family, Part, demand, heads_of, linear, number, refuse, word
 
-ACTS = {
+ACTS: Mapping[str, Activation] = {
     "relu": "relu",
     "gelu": "gelu",
     "gelu_new": "gelu_tanh",
