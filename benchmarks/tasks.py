@@ -9,7 +9,8 @@ minutes.
 
     python benchmarks/tasks.py [--tasks multi30k_en_de agnews] [--minutes 10] [--seeds 0] [--limit 0] [--check]
 
-The data are named with --data. Each task writes `results/tasks_<name>.json`; `--show` prints all that are there.
+The data are named with --data. `--baselines` scores the best simple method of each task and trains nothing. Each task
+writes `results/tasks_<name>.json`; `--show` prints all that are there.
 """
 
 import argparse
@@ -23,14 +24,15 @@ from pathlib import Path
 from typing import Any
 
 import record
-from chidu.tasks import Answering, Classification, Generation, Summarisation, Task, Translation
+from chidu.tasks import Answering, Classification, Coding, Generation, Summarisation, Task, Translation
+from chidu.tasks.baselines.baseline import choose
 from chidu.tasks.baselines.linear import linear_baselines
 from chidu.tasks.ensemble import combine, fit_weights
 from chidu.tasks.examination import Examination, examine, thin
 from chidu.tasks.example import Example, Prediction
 from chidu.tasks.fresh import Shape, fresh
 from chidu.tasks.predicting import Decoding, predict
-from chidu.tasks.score import Score
+from chidu.tasks.score import Score, make_score
 from chidu.tasks.tuned import Tuned
 from chidu.tasks.tuning import tune
 from chidu.tasks.tuning_config import TuneConfig, Tuning
@@ -48,6 +50,19 @@ class Bar:
     minutes: float = 0.0
     """Holds for budgets of so many minutes or more."""
     lower: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Phase:
+    """A second tuning of the same model, and what it is then examined on."""
+
+    task: Task
+    files: str
+    config: TuneConfig
+    exams: tuple[tuple[str, Decoding, int], ...]
+    """Test file, how it is answered, most examples."""
+    bars: tuple[Bar, ...] = ()
+    """Of the first exam."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +85,7 @@ class Trial:
     above: float | None = None
     """How far above its baseline the first metric must be; 0 means that the margin's interval excludes 0."""
     limit: int = 0
+    then: Phase | None = None
 
 
 TRANSLATE = TuneConfig(
@@ -185,9 +201,20 @@ TRIALS = {
         task=Generation(),
         files="python_code",
         shape=Shape(kind="decoder", width=256, layers=4, vocab=4096, context=256),
-        config=replace(TRANSLATE, minutes=12, dropout=0.0, smoothing=0.0, batch_tokens=4096),
+        config=replace(TRANSLATE, minutes=13, dropout=0.0, smoothing=0.0, batch_tokens=4096),
         how=Decoding(tokens=80, temperature=1.0),
         bars=(Bar("bits per byte", 1.25, lower=True),),
+        then=Phase(
+            task=Coding(),
+            files="python_code",
+            config=replace(TRANSLATE, minutes=6, dropout=0.1, smoothing=0.0, learning_rate=5e-4, evaluations=8),
+            exams=(
+                ("python_code.test", Decoding(tokens=128), 300),
+                ("humaneval.test", Decoding(tokens=128, samples=10, temperature=0.8, top_p=0.95), 0),
+                ("mbpp.test", Decoding(tokens=128, samples=10, temperature=0.8, top_p=0.95), 0),
+            ),
+            bars=(Bar("valid", 0.25),),
+        ),
     ),
     "tinyshakespeare": Trial(
         task=Generation(),
@@ -236,11 +263,15 @@ def main() -> int:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")
     parser.add_argument("--keep", type=Path, help="keep the models here")
+    parser.add_argument("--pretrain", type=float, default=0.0, help="minutes of masked tokens first, side by side")
+    parser.add_argument("--baselines", action="store_true", help="score the best simple methods and train nothing")
     parser.add_argument("--show", action="store_true", help="print the results that are there and end")
     parser.add_argument("--check", action="store_true")
     asked = parser.parse_args()
     if asked.show:
         return show_all()
+    if asked.baselines:
+        return baselines_alone(asked)
     missed: list[str] = []
     with tempfile.TemporaryDirectory(prefix="chidu-tasks-") as folder:
         for name in asked.tasks:
@@ -272,17 +303,58 @@ def run(name: str, seed: int, asked: argparse.Namespace, folder: Path) -> Done:
     done.examinations["test"] = examine(tuned, trial.task, test, train=train, valid=valid, how=trial.how)
     if trial.ensemble:
         done.examinations["with the linear models"] = vote(trial, tuned, train, valid, test, done)
+    if asked.pretrain and trial.shape.kind == "encoder":
+        done.examinations["pre-trained"] = pretrained(trial, asked.pretrain, config, train, valid, test, folder, done)
     for other in trial.also:
         done.examinations[other] = examine(
             tuned, trial.task, read(trial, asked, other), train=train, valid=valid, how=trial.how
         )
+    if trial.then is not None:
+        tune_again(trial.then, tuned, asked, folder / f"{name}-{seed}-then", done)
     done.notes["minutes in all"] = (time.monotonic() - started) / 60
     for title, found in done.examinations.items():
         print(f"--- {title}\n{found}", flush=True)
     return done
 
 
-def read(trial: Trial, asked: argparse.Namespace, part: str) -> list[Example]:
+def pretrained(
+    trial: Trial,
+    minutes: float,
+    config: TuneConfig,
+    train: Sequence[Example],
+    valid: Sequence[Example],
+    test: Sequence[Example],
+    folder: Path,
+    done: Done,
+) -> Examination:
+    """The same model, tuned the same way after it guessed masked tokens of the training texts."""
+    out = folder / f"{done.name}-{done.seed}-pretrained"
+    tuned = fresh(trial.shape, trial.task, train, seed=done.seed)
+    first = replace(config, epochs=0, minutes=minutes, dropout=0.1, patience=0)
+    masked = tune(tuned, trial.task, train, valid, first, out / "masked", progress(done.name), masked=True)
+    tuning = tune(tuned, trial.task, train, valid, config, out / "tuned", progress(done.name))
+    done.notes["pre-training"] = {"masked": masked.to_json(), "tuning": tuning.to_json()}
+    print(f"masked tokens first\n{masked}\nthen\n{tuning}", flush=True)
+    return examine(tuned, trial.task, test, train=train, valid=valid, how=trial.how)
+
+
+def tune_again(phase: Phase, tuned: Tuned, asked: argparse.Namespace, out: Path, done: Done) -> None:
+    """The second tuning and its exams."""
+    train, valid = read(phase, asked, f"{phase.files}.train"), read(phase, asked, f"{phase.files}.valid")
+    started = time.monotonic()
+    result = tune(tuned, phase.task, train, valid, replace(phase.config, dtype=asked.dtype), out, progress(done.name))
+    done.minutes += (time.monotonic() - started) / 60
+    done.notes["second tuning"] = result.to_json()
+    print(f"second tuning\n{result}", flush=True)
+    for part, how, most in phase.exams:
+        examples = thin(read(phase, asked, part), asked.limit or most)
+        own = part.startswith(phase.files)
+        done.examinations[part] = examine(
+            tuned, phase.task, examples, train=train if own else (), valid=valid if own else (), how=how
+        )
+
+
+def read(trial: Trial | Phase, asked: argparse.Namespace, part: str) -> list[Example]:
     """The examples of a file of the data folder."""
     ending = ".txt.gz" if (asked.data / f"{part}.txt.gz").exists() else ".jsonl.gz"
     return trial.task.examples(asked.data / f"{part}{ending}")
@@ -309,6 +381,32 @@ def vote(
     return Examination(tuple(trial.task.score(test, together, train=train, valid=valid)), ())
 
 
+def baselines_alone(asked: argparse.Namespace) -> int:
+    """Choose the best simple method of each task on its validation split and score it on the test split."""
+    print(f"{'task':<16} {'metric':<24} {'score':>8}  {'interval':<18} {'n':>5}  method", flush=True)
+    rows = []
+    for name in asked.tasks:
+        trial = TRIALS[name]
+        started = time.monotonic()
+        parts = (f"{trial.files}.train", *trial.more_train)
+        train = [example for part in parts for example in read(trial, asked, part)]
+        valid = read(trial, asked, f"{trial.files}.valid")
+        for part in (f"{trial.files}.test", *trial.also):
+            test = thin(read(trial, asked, part), asked.limit or trial.limit)
+            task = trial.task
+            lower = task.key == "generation"
+            best = choose(task.baselines(test), train, valid, task.judge, lower_is_better=lower)
+            assert best is not None
+            for metric in task.metrics(test, best.answer(test)):
+                score = make_score(task.key, metric)
+                what = f"{score.metric:<24} {score.value:>8.4g}  {score.interval!s:<18} {score.count:>5}  {best.name}"
+                print(f"{part.removesuffix('.test'):<16} {what}", flush=True)
+                rows.append({"file": part, "method": best.name, "among": best.values, **score.to_json()})
+        print(f"{name}: {(time.monotonic() - started) / 60:.1f} min", file=sys.stderr, flush=True)
+    print(record.write("task_baselines", {"rows": rows}))
+    return 0
+
+
 def progress(name: str) -> Callable[[str, float], None]:
     """A line on stderr every minute."""
     last = time.monotonic()
@@ -325,21 +423,29 @@ def progress(name: str) -> Callable[[str, float], None]:
 def judge(trial: Trial, done: Done) -> list[str]:
     """The bars that a row missed; of a trial with an ensemble, the ensemble's row counts."""
     found = done.examinations.get("with the linear models") or done.examinations["test"]
-    scores: dict[str, Score] = {score.metric: score for score in found.scores}
-    out = []
-    budget = max(trial.config.minutes, round(done.tuning.seconds / 60))
-    for bar in trial.bars:
-        value = scores[bar.metric].value
-        holds = value <= bar.value if bar.lower else value >= bar.value
-        if budget >= bar.minutes and not holds:
-            word = "at most" if bar.lower else "at least"
-            out.append(f"{done.name}, seed {done.seed}: {bar.metric} {word} {bar.value}: it is {value:.4g}")
+    out = missed_bars(trial.bars, found, done)
+    if trial.then is not None:
+        out += missed_bars(trial.then.bars, done.examinations[trial.then.exams[0][0]], done)
     first = found.scores[0]
     if trial.above is not None and first.baseline is not None:
         lead = first.value - first.baseline.value
         holds = first.baseline.margin.lower > 0 if trial.above == 0 and not trial.ensemble else lead >= trial.above
         if not holds:
             out.append(f"{done.name}, seed {done.seed}: {trial.above} above {first.baseline.name}: it is {lead:+.4g}")
+    return out
+
+
+def missed_bars(bars: Sequence[Bar], found: Examination, done: Done) -> list[str]:
+    """The bars that an examination misses, of those that hold for the row's budget."""
+    scores: dict[str, Score] = {score.metric: score for score in found.scores}
+    budget = max(1, round(done.tuning.seconds / 60))
+    out = []
+    for bar in bars:
+        value = scores[bar.metric].value
+        holds = value <= bar.value if bar.lower else value >= bar.value
+        if budget >= bar.minutes and not holds:
+            word = "at most" if bar.lower else "at least"
+            out.append(f"{done.name}, seed {done.seed}: {bar.metric} {word} {bar.value}: it is {value:.4g}")
     return out
 
 

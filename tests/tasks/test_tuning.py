@@ -113,6 +113,21 @@ def test_a_killed_tuning_goes_on_to_the_same_numbers(tmp_path: Path, lora: int) 
     assert (rest.trained_params < rest.params) == bool(lora)
 
 
+def test_an_encoder_guesses_masked_tokens_first(tmp_path: Path) -> None:
+    train, valid, task = moods(96, 0), moods(32, 1), Classification()
+    tuned = fresh(replace(TINY, kind="encoder"), task, train)
+    untouched = {name: weight.clone() for name, weight in tuned.head.state_dict().items()}
+    result = tune(tuned, task, train, valid, SHORT, tmp_path / "masked", masked=True)
+    assert result.history[-1]["valid_loss"] < result.history[0]["valid_loss"]
+    now = tuned.head.state_dict()
+    assert not torch.equal(now["body.embedding.weight"], untouched["body.embedding.weight"])
+    assert torch.equal(now["dense.weight"], untouched["dense.weight"])
+    tune(tuned, task, train, valid, SHORT, tmp_path / "tuned")
+    with pytest.raises(InputError, match="only an encoder"):
+        decoder = fresh(replace(TINY, kind="decoder"), Translation(), train)
+        tune(decoder, Translation(), train, valid, SHORT, tmp_path / "no", masked=True)
+
+
 def test_only_the_low_rank_change_learns(tmp_path: Path) -> None:
     train, task = letters(64, 0), Translation()
     tuned = fresh(replace(TINY, kind="decoder"), task, train)

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from chidu.data.loader import shuffle
+from chidu.data.specials import Specials
 from chidu.errors import InputError
 from chidu.model.heads import Classifier, SpanReader
 from chidu.model.text import encode
@@ -22,7 +23,7 @@ from chidu.tasks.example import Example
 from chidu.tasks.passages import Passage, read_passages
 from chidu.tasks.task import Task
 from chidu.tasks.tuned import Head, Tuned
-from chidu.training.objectives import Batch, losses
+from chidu.training.objectives import Batch, losses, masked_tokens
 from chidu.training.packing import Pair, Rows, pack_answers, pack_pairs
 
 
@@ -185,6 +186,44 @@ class Spanned:
         )
         assert isinstance(total, Tensor)
         return total, torch.tensor(float(len(members)), device=tokens.device)
+
+
+@dataclass(frozen=True, eq=False)
+class Guessed:
+    """Masked tokens to guess, for an encoder that has no answers yet; each batch has masks of its own, kept."""
+
+    rows: list[list[int]]
+    batches: list[list[int]]
+    specials: Specials
+    seed: int
+    dropped: int = 0
+
+    @property
+    def steps(self) -> int:
+        """See Lesson."""
+        return len(self.batches)
+
+    def losses(self, head: Head, number: int, smoothing: float = 0.0) -> tuple[Tensor, Tensor]:
+        """See Lesson: of the masked tokens."""
+        assert isinstance(head, Transformer)
+        tokens, segments = pad([self.rows[i] for i in self.batches[number]], torch.device("cpu"))
+        batch = masked_tokens(tokens.numpy(), self.specials, seed=self.seed, step=number, segments=segments.numpy())
+        return losses(head, batch.to(head.device), smoothing=smoothing)
+
+
+def make_guesses(tuned: Tuned, examples: Sequence[Example], *, batch_tokens: int, length: int, seed: int) -> Guessed:
+    """Sources of examples as texts with masked tokens (1810.04805); long ones are cut into rows.
+
+    Raises:
+        InputError: the model has no mask.
+    """
+    if tuned.specials is None or tuned.body.config.kind != "encoder":
+        raise InputError("only an encoder with special tokens guesses masked ones; use a fresh encoder")
+    rows = []
+    for example in examples:
+        ids = encode(tuned.tokenizer, example.context or example.source)
+        rows += [ids[i : i + length] for i in range(0, len(ids), length)]
+    return Guessed(rows, by_length(rows, batch_tokens), tuned.specials, seed)
 
 
 def _label(tuned: Tuned, examples: Sequence[Example], batch_tokens: int, length: int) -> Labelled:

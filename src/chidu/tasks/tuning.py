@@ -20,7 +20,7 @@ from chidu.errors import InputError, TrainingError
 from chidu.model.transformer import Transformer
 from chidu.store import hash_json, read_json, write_json
 from chidu.tasks.example import Example
-from chidu.tasks.lessons import Lesson, batch_number, make_lesson
+from chidu.tasks.lessons import Lesson, batch_number, make_guesses, make_lesson
 from chidu.tasks.lora import adapt, merge
 from chidu.tasks.task import Task
 from chidu.tasks.tuned import Head, Tuned
@@ -52,6 +52,8 @@ def tune(
     config: TuneConfig,
     out: Path,
     tell: Tell = lambda doing, part: None,
+    *,
+    masked: bool = False,
 ) -> Tuning:
     """Fine-tune a model in place and record it in a folder; `Tuned.load(out / "model")` reads it back.
 
@@ -63,6 +65,8 @@ def tune(
         config: how.
         out: the folder.
         tell: is told the progress.
+        masked: learn no answers but masked tokens of the texts (1810.04805), with the head left as it is: what an
+            encoder does before it is tuned, where that helps.
 
     Raises:
         InputError: the folder belongs to another tuning, or no example can be used.
@@ -70,6 +74,8 @@ def tune(
         TrainingError: the loss left the numbers.
     """
     asked: dict[str, Any] = {"tuning": config.to_json(), "task": task.to_json(), "model": tuned.body.config.to_json()}
+    tuned = replace(tuned, head=tuned.body) if masked else tuned
+    asked |= {"masked": masked} if masked else {}
     asked |= {"way": tuned.way, "train": _fingerprint(train), "valid": _fingerprint(valid)}
     if (out / CONFIG).exists() and read_json(out / CONFIG) != asked:
         raise InputError(f"{out} belongs to another tuning; choose another --out or delete it")
@@ -81,7 +87,12 @@ def tune(
         adapt(tuned.body, config.lora, seed=config.seed)
     _set_dropout(tuned.body, config.dropout)
     sizes = {"batch_tokens": config.batch_tokens, "length": _row_length(tuned, config)}
-    lessons = [make_lesson(tuned, task, part, **sizes, dense=config.compiled) for part in (train, valid)]
+    lessons: list[Lesson] = []
+    for part in (train, valid):
+        if masked:
+            lessons.append(make_guesses(tuned, part, **sizes, seed=config.seed))
+        else:
+            lessons.append(make_lesson(tuned, task, part, **sizes, dense=config.compiled))
     with Metrics(out, _resumed_step(out), tensorboard=False) as metrics:
         job = _Job(tuned.head, lessons[0], lessons[1], config, out, metrics, tell)
         result = job.run()
