@@ -95,7 +95,7 @@ def test_the_regression_finds_where_summaries_stand() -> None:
             source=f"People like {b}. We propose a method for {a}. It is fast on {b}.", targets=(f"a method for {a}",)
         )
 
-    answer = PICKED.fit([paper() for _ in range(60)])
+    answer = PICKED[0].fit([paper() for _ in range(60)])
     assert all(p.text.startswith("We propose") for p in answer([paper() for _ in range(10)]))
 
 

@@ -123,8 +123,8 @@ def test_an_encoder_guesses_masked_tokens_first(tmp_path: Path) -> None:
     assert not torch.equal(now["body.embedding.weight"], untouched["body.embedding.weight"])
     assert torch.equal(now["dense.weight"], untouched["dense.weight"])
     tune(tuned, task, train, valid, SHORT, tmp_path / "tuned")
+    decoder = fresh(replace(TINY, kind="decoder"), Translation(), train)
     with pytest.raises(InputError, match="only an encoder"):
-        decoder = fresh(replace(TINY, kind="decoder"), Translation(), train)
         tune(decoder, Translation(), train, valid, SHORT, tmp_path / "no", masked=True)
 
 

@@ -43,4 +43,4 @@ class Summarisation(Task):
     def baselines(self, examples: Sequence[Example]) -> list[Baseline]:
         """See Task."""
         openings = OPENINGS if is_chinese([example.source for example in examples]) else []
-        return [LEAD, *openings, PICKED]
+        return [LEAD, *openings, *PICKED]

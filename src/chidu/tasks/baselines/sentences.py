@@ -17,10 +17,12 @@ ENDS = re.compile(r"[。！？；]+[”’」』）]*|[.!?]+[\"'”’)]*(?=\s+[
 SHORT = re.compile(r"(\b[A-Z]|\b(e\.g|i\.e|al|vs|etc|cf|Dr|Mr|Mrs|St|Fig|Eq))\.$")
 """A full stop after one of these ends no sentence."""
 CLAUSES = re.compile(r"[，,、：:()（）]+")
-RIDGE = 10.0
-"""Penalty of the ridge regression, on standardised features."""
+RIDGES = (10.0, 100.0, 1000.0)
+"""Penalties of the ridge regression that are tried, on standardised features."""
 WORDS_KEPT = 300
 """Words, of those that most training sentences have, that are features of the ridge regression."""
+SHORTER = 0.25
+"""Power of a sentence's number of words that its overlap with the question is divided by."""
 LEADS = (10, 15, 20, 25, 30, 40)
 """Lengths of a lead in characters that are tried for Chinese."""
 
@@ -49,7 +51,7 @@ def fit_opening(length: int) -> Callable[[Sequence[Example]], Answerer]:
 def fit_overlap(train: Sequence[Example], clauses: bool) -> Answerer:
     """The sentence of the passage, or the part between commas, that shares most with the question.
 
-    Shared words count by their rarity in the passage's sentences, over the root of the sentence's number of words.
+    Shared words count by their rarity in the passage's sentences, over a root of the sentence's number of words.
     """
 
     def answer(examples: Sequence[Example]) -> list[Prediction]:
@@ -68,13 +70,13 @@ def best_overlap(example: Example, by_character: bool, clauses: bool) -> str:
     known = Counter(gram for found in grams for gram in found)
     question = _features(example.source, by_character)
     worth = [
-        sum(np.log(1 + len(parts) / known[gram]) for gram in found & question) / max(1.0, len(found) ** 0.5)
+        sum(np.log(1 + len(parts) / known[gram]) for gram in found & question) / max(1, len(found)) ** SHORTER
         for found in grams
     ]
     return parts[int(np.argmax(worth))]
 
 
-def fit_ridge(train: Sequence[Example]) -> Answerer:
+def fit_ridge(train: Sequence[Example], penalty: float) -> Answerer:
     """The sentence whose ROUGE-L a ridge regression expects to be highest.
 
     Its features are the sentence's place, length and likeness to the whole text, and the commonest words. Where a
@@ -90,7 +92,7 @@ def fit_ridge(train: Sequence[Example]) -> Answerer:
     rows = np.vstack([_describe(group, vocabulary, chinese) for group in parts])
     middle, spread = rows.mean(axis=0), rows.std(axis=0) + 1e-9
     scaled = (rows - middle) / spread
-    slopes = np.linalg.solve(scaled.T @ scaled + RIDGE * np.eye(scaled.shape[1]), scaled.T @ (worth - worth.mean()))
+    slopes = np.linalg.solve(scaled.T @ scaled + penalty * np.eye(scaled.shape[1]), scaled.T @ (worth - worth.mean()))
 
     def pick(example: Example) -> Prediction:
         group = _parts(example.source, chinese)
@@ -137,7 +139,11 @@ def _features(text: str, by_character: bool) -> set[tuple[str, ...]]:
 
 LEAD = Baseline("lead sentence", fit_lead, trained=False)
 OPENINGS = [Baseline(f"lead {length} characters", fit_opening(length), trained=False) for length in LEADS]
-PICKED = Baseline("ridge regression picks a sentence", fit_ridge)
+PICKED = [
+    Baseline("ridge regression (penalty 10) picks a sentence", lambda train: fit_ridge(train, RIDGES[0])),
+    Baseline("ridge regression (penalty 100) picks a sentence", lambda train: fit_ridge(train, RIDGES[1])),
+    Baseline("ridge regression (penalty 1000) picks a sentence", lambda train: fit_ridge(train, RIDGES[2])),
+]
 OVERLAP = [
     Baseline("best-overlap sentence", lambda train: fit_overlap(train, clauses=False), trained=False),
     Baseline("best-overlap clause", lambda train: fit_overlap(train, clauses=True), trained=False),
