@@ -91,13 +91,12 @@ class Trial:
 TRANSLATE = TuneConfig(
     epochs=0,
     minutes=10,
-    batch_tokens=3072,
+    batch_tokens=1536,
     learning_rate=1.5e-3,
     dropout=0.2,
     smoothing=0.1,
     evaluations=20,
     patience=0,
-    compiled=True,
 )
 LABEL = TuneConfig(epochs=5, minutes=15, batch_tokens=4096, learning_rate=1e-3, dropout=0.3, evaluations=15, patience=5)
 SPAN = replace(LABEL, epochs=0, minutes=25, dropout=0.2, patience=0)
@@ -134,7 +133,7 @@ TRIALS = {
         task=Translation(source="en", target="zh"),
         files="pydocs_enzh",
         shape=Shape(vocab=8000, context=192),
-        config=replace(TRANSLATE, minutes=20, batch_tokens=3840),
+        config=replace(TRANSLATE, minutes=20, batch_tokens=1920),
         how=replace(BEAM, tokens=180, batch=64),
         above=0,
     ),
@@ -185,7 +184,7 @@ TRIALS = {
         task=Summarisation(),
         files="scitldr",
         shape=Shape(vocab=4000, context=384),
-        config=replace(TRANSLATE, minutes=15, dropout=0.3, batch_tokens=3072),
+        config=replace(TRANSLATE, minutes=15, dropout=0.3),
         how=replace(BEAM, tokens=60, batch=64),
         bars=(Bar("ROUGE-L", 36),),
     ),
@@ -193,7 +192,7 @@ TRIALS = {
         task=Summarisation(),
         files="csl_title",
         shape=Shape(vocab=4000, context=384),
-        config=replace(TRANSLATE, minutes=15, dropout=0.3, batch_tokens=3072),
+        config=replace(TRANSLATE, minutes=15, dropout=0.3),
         how=replace(BEAM, tokens=40, batch=64),
         bars=(Bar("ROUGE-L", 36),),
     ),
@@ -201,7 +200,7 @@ TRIALS = {
         task=Generation(),
         files="python_code",
         shape=Shape(kind="decoder", width=256, layers=4, vocab=4096, context=256),
-        config=replace(TRANSLATE, minutes=13, dropout=0.0, smoothing=0.0, batch_tokens=4096),
+        config=replace(TRANSLATE, minutes=13, dropout=0.0, smoothing=0.0, batch_tokens=2048),
         how=Decoding(tokens=80, temperature=1.0),
         bars=(Bar("bits per byte", 1.25, lower=True),),
         then=Phase(
@@ -220,14 +219,14 @@ TRIALS = {
         task=Generation(),
         files="tinyshakespeare",
         shape=Shape(kind="decoder", width=192, layers=4, vocab=1024, context=256),
-        config=replace(TRANSLATE, minutes=8, dropout=0.2, smoothing=0.0, batch_tokens=4096),
+        config=replace(TRANSLATE, minutes=8, dropout=0.2, smoothing=0.0, batch_tokens=2048),
         how=Decoding(tokens=100, temperature=1.0),
     ),
     "poems_zh": Trial(
         task=Generation(opening=8, length=40),
         files="poems_zh",
         shape=Shape(kind="decoder", width=192, layers=4, vocab=6000, context=256),
-        config=replace(TRANSLATE, minutes=8, dropout=0.1, smoothing=0.0, batch_tokens=4096),
+        config=replace(TRANSLATE, minutes=8, dropout=0.1, smoothing=0.0, batch_tokens=2048),
         how=Decoding(tokens=60, temperature=1.0),
         limit=400,
     ),
@@ -261,6 +260,7 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--limit", type=int, default=0, help="most test examples; 0 for all")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--compiled", action="store_true", help="compile what writes: half a minute, then faster")
     parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")
     parser.add_argument("--keep", type=Path, help="keep the models here")
     parser.add_argument("--pretrain", type=float, default=0.0, help="minutes of masked tokens first, side by side")
@@ -289,6 +289,8 @@ def run(name: str, seed: int, asked: argparse.Namespace, folder: Path) -> Done:
     torch.set_float32_matmul_precision("medium")
     trial = TRIALS[name]
     config = replace(trial.config, seed=seed, dtype=asked.dtype)
+    if asked.compiled and trial.shape.kind != "encoder":
+        config = replace(config, compiled=True)
     if asked.minutes:
         config = replace(config, minutes=asked.minutes)
     started = time.monotonic()

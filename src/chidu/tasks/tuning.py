@@ -238,7 +238,7 @@ class _Job:
 
     def _evaluate(self, train_loss: float, seconds: float) -> None:
         """Judge on the validation split, keep the weights if they are the best so far."""
-        loss = evaluate(self.head, self.valid, self._mixed)
+        loss = evaluate(self.head, self.valid, self._mixed, self.config.valid_batches)
         self.evaluated = max(self.evaluated + 1, int(self._part(seconds) * self.config.evaluations))
         self.metrics.write(self.step, train_loss=train_loss, valid_loss=loss, seconds=seconds)
         self.history.append({"step": self.step, "train_loss": train_loss, "valid_loss": loss})
@@ -266,7 +266,9 @@ class _Job:
     def _finish(self, stopped: str, seconds: float) -> Tuning:
         """Compare the best weights on both splits, without dropout."""
         load_best(self.out, self.head)
-        train_loss = evaluate(self.head, self.train, self._mixed, self.valid.steps)
+        train_loss = evaluate(
+            self.head, self.train, self._mixed, min(self.valid.steps, self.config.valid_batches or 10**9)
+        )
         return Tuning(
             steps=self.step,
             epochs=self.step / self.train.steps,

@@ -36,6 +36,8 @@ class TuneConfig:
     """Rank of the low-rank change (2106.09685); 0 tunes all weights."""
     evaluations: int = 12
     """On the validation split, evenly over the budget."""
+    valid_batches: int = 32
+    """Most batches of the validation split, evenly over it, that are judged each time; 0 means all."""
     patience: int = 4
     """Evaluations without a better one after which the tuning ends; 0 goes on to the end of the budget."""
     checkpoint_seconds: float = 60.0
@@ -59,7 +61,7 @@ class TuneConfig:
         for name in ("dropout", "smoothing", "warmup_fraction", "final_rate", "beta2"):
             if not 0 <= getattr(self, name) < 1:
                 raise InputError(f"{name} must lie in [0, 1), not {getattr(self, name)!r}")
-        for name in ("length", "lora", "patience", "weight_decay", "seed"):
+        for name in ("length", "lora", "patience", "valid_batches", "weight_decay", "seed"):
             if getattr(self, name) < 0:
                 raise InputError(f"{name} must not be negative, not {getattr(self, name)!r}")
         if self.dtype not in get_args(Dtype):
