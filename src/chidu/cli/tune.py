@@ -69,7 +69,7 @@ def tune(
     lora
         Rank of the low-rank change; 0 tunes all weights.
     length
-        Tokens of a row, at most the model's context.
+        Tokens of a row, at most the model's context; by default that, but 512 at most.
     batch_tokens
         Tokens of a batch.
     dropout

@@ -7,6 +7,7 @@ the minutes.
 """
 
 import contextlib
+import hashlib
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -18,7 +19,7 @@ import torch
 
 from chidu.errors import InputError, TrainingError
 from chidu.model.transformer import Transformer
-from chidu.store import hash_json, read_json, write_json
+from chidu.store import ID_LENGTH, hash_json, read_json, write_json
 from chidu.tasks.example import Example
 from chidu.tasks.lessons import Lesson, batch_number, make_guesses, make_lesson
 from chidu.tasks.lora import adapt, merge
@@ -38,6 +39,8 @@ from chidu.training.metrics import Metrics
 from chidu.training.optimizer import set_rate
 
 DONE, CONFIG, MODEL = "tuning.json", "config.json", "model"
+LONGEST = 512
+"""Tokens of a row of a model with a longer context, unless another length is asked for."""
 KEPT = ("step", "best_step", "worse", "evaluated", "total", "weight", "history")
 """Of a job, what its state holds beside the best loss and the seconds."""
 Tell = Callable[[str, float], None]
@@ -73,10 +76,16 @@ def tune(
         CorruptError: the state to go on from is damaged.
         TrainingError: the loss left the numbers.
     """
-    asked: dict[str, Any] = {"tuning": config.to_json(), "task": task.to_json(), "model": tuned.body.config.to_json()}
     tuned = replace(tuned, head=tuned.body) if masked else tuned
-    asked |= {"masked": masked} if masked else {}
-    asked |= {"way": tuned.way, "train": _fingerprint(train), "valid": _fingerprint(valid)}
+    asked = {
+        "tuning": config.to_json(),
+        "task": task.to_json(),
+        "way": "masked" if masked else tuned.way,
+        "model": tuned.body.config.to_json(),
+        "start": _hash_start(tuned.body),
+        "train": _hash_examples(train),
+        "valid": _hash_examples(valid),
+    }
     if (out / CONFIG).exists() and read_json(out / CONFIG) != asked:
         raise InputError(f"{out} belongs to another tuning; choose another --out or delete it")
     if (out / DONE).exists():
@@ -86,13 +95,7 @@ def tune(
     if config.lora:
         adapt(tuned.body, config.lora, seed=config.seed)
     _set_dropout(tuned.body, config.dropout)
-    sizes = {"batch_tokens": config.batch_tokens, "length": _row_length(tuned, config)}
-    lessons: list[Lesson] = []
-    for part in (train, valid):
-        if masked:
-            lessons.append(make_guesses(tuned, part, **sizes, seed=config.seed))
-        else:
-            lessons.append(make_lesson(tuned, task, part, **sizes, dense=config.compiled))
+    lessons = [_make_lesson(tuned, task, part, config, masked) for part in (train, valid)]
     with Metrics(out, _resumed_step(out), tensorboard=False) as metrics:
         job = _Job(tuned.head, lessons[0], lessons[1], config, out, metrics, tell)
         result = job.run()
@@ -106,16 +109,25 @@ def tune(
     return result
 
 
-def _fingerprint(examples: Sequence[Example]) -> str:
-    """Hash of what is learnt from."""
+def _hash_examples(examples: Sequence[Example]) -> str:
+    """What is learnt from."""
     return hash_json([[e.source, *e.targets, e.context or ""] for e in examples])
 
 
-def _row_length(tuned: Tuned, config: TuneConfig) -> int:
+def _hash_start(body: Transformer) -> str:
+    """What is started from, told by its embedding."""
+    return hashlib.sha256(body.embedding.weight.detach().float().cpu().numpy().tobytes()).hexdigest()[:ID_LENGTH]
+
+
+def _make_lesson(tuned: Tuned, task: Task, examples: Sequence[Example], config: TuneConfig, masked: bool) -> Lesson:
+    """One split as batches."""
     context = tuned.body.config.context
     if config.length > context:
         raise InputError(f"--length {config.length}: the model's context is {context}")
-    return config.length or context
+    length = config.length or min(context, LONGEST)
+    if masked:
+        return make_guesses(tuned, examples, batch_tokens=config.batch_tokens, length=length, seed=config.seed)
+    return make_lesson(tuned, task, examples, batch_tokens=config.batch_tokens, length=length, dense=config.compiled)
 
 
 def _set_dropout(body: Transformer, dropout: float) -> None:

@@ -20,7 +20,7 @@ class TuneConfig:
     batch_tokens: int = 4096
     """Tokens of a batch, padding included."""
     length: int = 0
-    """Tokens of a row; 0 means the model's context. Longer examples are left out."""
+    """Tokens of a row; 0 means the model's context, at most 512. Longer examples are left out."""
     learning_rate: float = 1e-3
     """Peak; a pre-trained model wants about a tenth of what a fresh one wants."""
     final_rate: float = 0.02
