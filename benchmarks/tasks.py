@@ -36,6 +36,7 @@ from chidu.tasks.score import Score, make_score
 from chidu.tasks.tuned import Tuned
 from chidu.tasks.tuning import tune
 from chidu.tasks.tuning_config import TuneConfig, Tuning
+from chidu.training.train import Machine, prepare_machine
 
 DATA = record.ROOT.parent / "shared" / "data"
 GREEDY = Decoding()
@@ -283,10 +284,7 @@ def main() -> int:
 
 def run(name: str, seed: int, asked: argparse.Namespace, folder: Path) -> Done:
     """One row: train, examine on the test file and on the further ones."""
-    import torch
-
-    torch.set_num_threads(asked.threads)
-    torch.set_float32_matmul_precision("medium")
+    prepare_machine(Machine(threads=asked.threads))
     trial = TRIALS[name]
     config = replace(trial.config, seed=seed, dtype=asked.dtype)
     if asked.compiled and trial.shape.kind != "encoder":

@@ -3,7 +3,7 @@
 import json
 import random
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,14 +24,6 @@ from chidu.tasks.tuning_config import TuneConfig, Tuning
 
 TINY = Shape(width=32, layers=1, heads=2, vocab=0, context=48)
 SHORT = TuneConfig(epochs=3, batch_tokens=384, learning_rate=1e-2, dropout=0.1, evaluations=3, patience=0)
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def letters(count: int, seed: int) -> list[Example]:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from chidu.cli.app import app
-from chidu.cli.options import Json, check_level, open_terminal, show
+from chidu.cli.options import Json, check_level, find_machine, open_terminal, show
 
 
 @app.command(name="eval")
@@ -24,6 +24,8 @@ def eval_(
     top_p: float = 1.0,
     limit: int = 0,
     level: float = 0.95,
+    device: str = "",
+    threads: int = 0,
     seed: int = 0,
     json_: Json = False,
 ) -> None:
@@ -61,6 +63,10 @@ def eval_(
         Most examples, evenly over the file; 0 for all.
     level
         Probability that an interval holds.
+    device
+        cpu or cuda; found out by default.
+    threads
+        Threads on the CPU; 0 takes all cores.
     """
     from chidu.tasks.examination import find_task
     from chidu.tasks.predicting import Decoding
@@ -81,5 +87,6 @@ def eval_(
             limit=limit,
             level=level,
             seed=seed,
+            machine=find_machine(device, threads),
         )
     show(json_, result.to_json(), str(result))

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from chidu.cli.app import app
-from chidu.cli.options import Json, open_terminal, show
+from chidu.cli.options import Json, find_machine, open_terminal, show
 
 
 @app.command
@@ -31,6 +31,8 @@ def tune(
     layers: int = 3,
     vocab: int = 5000,
     context: int = 128,
+    device: str = "",
+    threads: int = 0,
     seed: int = 0,
     json_: Json = False,
 ) -> None:
@@ -88,6 +90,10 @@ def tune(
         Of a fresh model's tokenizer.
     context
         Of a fresh model: most tokens of a row.
+    device
+        cpu or cuda; found out by default.
+    threads
+        Threads on the CPU; 0 takes all cores.
     """
     from chidu.tasks.examination import find_task
     from chidu.tasks.fresh import Shape
@@ -109,6 +115,7 @@ def tune(
         compiled=compiled,
         seed=seed,
     )
+    machine = find_machine(device, threads)
     shape = Shape(width=width, layers=layers, vocab=vocab, context=context)
     with open_terminal(json_) as watch:
         result = tune_model(

@@ -16,12 +16,22 @@ from chidu.tasks.tuned import ABOUT, Tuned
 from chidu.tasks.tuning import MODEL, tune
 from chidu.tasks.tuning_config import TuneConfig, Tuning
 from chidu.training.loading import load_any
+from chidu.training.train import Machine, prepare_machine
 
 Tell = Callable[[str, float], None]
 
 
 def tune_model(
-    model: str, file: Path, out: Path, tell: Tell, *, task: Task, valid: Path | None, config: TuneConfig, shape: Shape
+    model: str,
+    file: Path,
+    out: Path,
+    tell: Tell,
+    *,
+    task: Task,
+    valid: Path | None,
+    config: TuneConfig,
+    shape: Shape,
+    machine: Machine,
 ) -> Tuning:
     """Tune a model on a task file; the validation split is named, or lies beside it.
 
@@ -31,7 +41,9 @@ def tune_model(
     train, judged_on = task.examples(file), read_split(task, valid, file, "valid")
     if not judged_on:
         raise InputError(f"{file} has no .valid. file beside it to judge the tuning on; name one with --valid")
+    prepare_machine(machine)
     tuned = open_model(model, task, train, shape, config.seed)
+    tuned.head.to(machine.device)
     return tune(tuned, task, train, judged_on, config, out, tell)
 
 
@@ -47,6 +59,7 @@ def examine_model(
     limit: int,
     level: float,
     seed: int,
+    machine: Machine,
 ) -> Examination:
     """Examine a model on a task file; what baselines learn from is named, or lies beside it.
 
@@ -56,7 +69,9 @@ def examine_model(
     """
     examples = thin(task.examples(file), limit)
     learnt, chosen_on = read_split(task, train, file, "train"), read_split(task, valid, file, "valid")
+    prepare_machine(machine)
     tuned = open_model(model, task, [], Shape(), seed)
+    tuned.head.to(machine.device)
     return examine(tuned, task, examples, train=learnt, valid=chosen_on, how=how, level=level, seed=seed, tell=tell)
 
 
