@@ -26,7 +26,7 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--budget", default="6min")
     parser.add_argument("--source", default="builtin")
-    parser.add_argument("--keep", type=Path, help="keep the lab folders here")
+    parser.add_argument("--keep", type=Path, help="keep the lab folders here; seeds that are done there are not rerun")
     parser.add_argument("--check", action="store_true")
     asked = parser.parse_args()
     rows = []
@@ -34,11 +34,17 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="chidu-demo-") as folder:
         for seed in asked.seeds:
             lab = (asked.keep or Path(folder)) / f"lab-{seed}"
+            kept = lab.with_name(f"lab-{seed}.json")
+            if kept.exists():
+                rows.append(row := json.loads(kept.read_text(encoding="utf-8")))
+                show(row)
+                continue
             line = ["run", asked.source, "--confirm", "--budget", asked.budget, "--seed", str(seed), "--out", str(lab)]
             started = time.monotonic()
             done = subprocess.run([record.CHIDU, *line], stdout=subprocess.PIPE, text=True, check=True)
             minutes = (time.monotonic() - started) / 60
             rows.append(row := {"seed": seed, **outcome(lab), "minutes": minutes})
+            kept.write_text(json.dumps(row), encoding="utf-8")
             show(row)
             if seed == asked.seeds[0]:
                 shown = " ".join(["chidu", *line[:-1], "lab-demo"])

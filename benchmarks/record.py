@@ -17,6 +17,13 @@ CHIDU = str(Path(sys.executable).with_name("chidu"))
 PACKAGES = ("chidu", "numpy", "scipy", "torch", "tokenizers")
 
 
+def use_one_thread() -> None:
+    """Begin again with one thread: BLAS asks how many when numpy is loaded."""
+    one = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+    if any(os.environ.get(name) != "1" for name in one):
+        sys.exit(subprocess.run([sys.executable, *sys.orig_argv[1:]], env=os.environ | one).returncode)
+
+
 def machine() -> dict[str, Any]:
     """The CPU's model and the cores that this process may use."""
     model = platform.processor() or platform.machine()

@@ -17,22 +17,8 @@ from chidu.ladder.plan import Speed
 
 ROOT = Path(__file__).parents[1]
 RUNS = ROOT / "docs" / "example_runs.csv"
-VERBS = [
-    "attend",
-    "data",
-    "eval",
-    "export",
-    "fit",
-    "forecast",
-    "generate",
-    "ladder",
-    "next",
-    "plan",
-    "report",
-    "run",
-    "train",
-    "tune",
-]
+VERBS = ["attend", "backtest", "data", "eval", "export", "fit", "forecast", "generate", "ladder", "next", "plan"]
+VERBS += ["report", "run", "score", "split", "train", "tune"]
 SPEED = Speed(per_step=0.0, per_token=1e-5, per_flop=1e-10, overhead=0.1, workers=2, device="cpu")
 
 Answer = tuple[int, str, str]
@@ -114,6 +100,35 @@ def write_table(path: Path, *changes: tuple[int, str, str], rows: int = 16) -> P
 # ---- the text is at fault
 
 
+def test_fit_profiles_and_bootstraps_as_asked(cli: Cli) -> None:
+    words = ["--profile", "E", "--profile", "loss", "--params", "70B", "--tokens", "1.4e12", "--bootstrap", "wild"]
+    code, out, _ = cli("fit", RUNS, *words, "--json")
+    value = json.loads(out)
+    assert code == 0
+    assert value["bootstrap"] == "wild"
+    floor, loss = value["profiles"]
+    assert floor["name"] == "E"
+    assert loss["at"] == {"params": 70e9, "tokens": 1.4e12}
+    assert loss["interval"]["lower"] < loss["estimate"] < loss["interval"]["upper"]
+    code, out, _ = cli("fit", RUNS, *words)
+    assert "profile of E" in out
+    assert "bootstrap interval, wild" in out
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--profile", "gamma"], "no 'gamma' to profile"),
+        (["--profile", "loss"], "give both"),
+        (["--bootstrap", "clusters"], "no bootstrap over 'clusters'"),
+    ],
+)
+def test_fit_names_what_it_does_not_know(cli: Cli, words: list[str], said: str) -> None:
+    code, out, err = cli("fit", RUNS, *words)
+    assert (code, out) == (2, "")
+    assert said in err
+
+
 def test_an_empty_folder(cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "nothing").mkdir()
     fails(cli("data", tmp_path / "nothing", "--out", tmp_path / "out"), 2, "nothing", "holds no file")
@@ -173,7 +188,7 @@ TABLES = {
 }
 
 
-@pytest.mark.parametrize("verb", ["fit", "forecast", "next", "report"])
+@pytest.mark.parametrize("verb", ["fit", "forecast", "next", "report", "split"])
 @pytest.mark.parametrize("name", TABLES)
 def test_a_bad_value_names_its_row(cli: Cli, tmp_path: Path, verb: str, name: str) -> None:
     changes, words = TABLES[name]
@@ -198,6 +213,36 @@ def test_other_files_are_no_table(cli: Cli, tmp_path: Path) -> None:
     fails(cli("fit", tmp_path / "ragged.csv"), 2, "ragged.csv, row 2", "2 values under 3 column names")
     fails(cli("fit", tmp_path / "none.csv"), 2, "none.csv does not exist")
     fails(cli("fit", tmp_path), 2, "is a folder")
+
+
+def test_what_was_assumed_is_said(cli: Cli, tmp_path: Path) -> None:
+    table = write_table(tmp_path / "runs.csv")
+    text = table.read_text(encoding="utf-8").replace("params,", "params (B),", 1)
+    assert "params (B)," in text
+    table.write_text(text, encoding="utf-8")
+    note = "params is read from 'params (B)' in units of 1e+09"
+    assert note in cli("fit", table)[1]
+    assert note in json.loads(cli("fit", table, "--json")[1])["notes"]
+    assert note in cli("forecast", table, "--flops", "1e20")[1]
+    assert note in cli("next", table)[1]
+    assert note in cli("report", table)[1].replace("\n", " ")
+    assert note in json.loads(cli("next", table, "--json")[1])["notes"]
+
+
+@pytest.mark.parametrize("verb", ["fit", "report"])
+def test_a_folder_of_runs_of_another_tool(cli: Cli, tmp_path: Path, verb: str) -> None:
+    with RUNS.open(encoding="utf-8") as file:
+        rows = [row for row in csv.DictReader(file) if row["status"] == "done"][:16]
+    for i, row in enumerate(rows):
+        files = tmp_path / "wandb" / f"run-20240101_1000{i:02}-id{i:06}" / "files"
+        files.mkdir(parents=True)
+        (files / "config.yaml").write_text(f"wandb_version: 1\n\nn_params:\n  value: {row['params']}\n")
+        summary = {"val/loss": float(row["loss"]), "tokens": float(row["tokens"])}
+        (files / "wandb-summary.json").write_text(json.dumps(summary))
+    code, out, err = cli(verb, tmp_path / "wandb", "--json")
+    assert (code, err) == (0, "")
+    assert json.loads(out)
+    assert (tmp_path / "report.html").exists() == (verb == "report")
 
 
 def test_fewer_runs_than_parameters(cli: Cli, tmp_path: Path) -> None:
@@ -231,6 +276,16 @@ def test_runs_that_cannot_answer_are_refused(cli: Cli, tmp_path: Path) -> None:
         (["fit", RUNS, "--column", "params"], ["--column params"]),
         (["fit", RUNS, "--column", "params=N"], ["has no column N"]),
         (["next", RUNS, "--params", "1e9"], ["give both --params and --tokens"]),
+        (["next", RUNS, "--criterion", "luck"], ["--criterion luck", "regret"]),
+        (["next", RUNS, "--runs", "0"], ["between 1 and 100"]),
+        (["next", RUNS, "--runs", "2", "--criterion", "regret"], ["--runs", "interval"]),
+        (["next", RUNS, "--candidates", "nowhere.csv"], ["nowhere.csv does not exist"]),
+        (["next", RUNS, "--flops", "0"], ["positive"]),
+        (["split", RUNS, "--flops", "-1"], ["positive"]),
+        (["split", RUNS, "--minimise", "time"], ["--minimise time"]),
+        (["split", RUNS, "--unique-tokens", "0"], ["unique_tokens must be a positive number"]),
+        (["split", RUNS, "--serve-tokens", "-1"], ["served tokens"]),
+        (["split", RUNS, "--hardware", "abacus"], ["there is no hardware 'abacus'"]),
         (["run", "builtin", "--budget", "foo"], ["--budget foo", "write 90s, 10min or 2h"]),
         (["run", "builtin", "--budget", "-5min"], ["--budget"]),
         (["run", "builtin", "--target", "foo"], ["--target foo", "10x"]),
@@ -335,6 +390,36 @@ def test_texts_are_continued_alone_or_side_by_side(cli: Cli, tmp_path: Path) -> 
     fails(cli("generate", tmp_path, ""), 2, "the prompt is empty")
 
 
+def test_an_encoder_decoder_reads_and_writes(cli: Cli, tmp_path: Path) -> None:
+    from chidu.config import ModelConfig
+    from chidu.data.specials import Specials
+    from chidu.data.tokenizer import Tokenizer
+    from chidu.model.pretrained import save_pretrained
+    from chidu.model.transformer import Transformer
+
+    config = ModelConfig(
+        kind="encoder_decoder", position="relative", vocab_size=292, d_model=16, n_layer=1, n_head=2, n_kv_head=2,
+        d_ff=32, context=32,
+    )  # fmt: skip
+    save_pretrained(Transformer(config), Tokenizer(), tmp_path, specials=Specials(257, 256))
+    how = ["--tokens", "4", "--temperature", "1", "--json"]
+    code, out, err = cli("generate", tmp_path, "read this", *how)
+    assert (code, err) == (0, "")
+    answer = json.loads(out)
+    assert answer["prompt"] == "read this"
+    code, out, err = cli("generate", tmp_path, "read this", "and that too", *how)
+    assert (code, err) == (0, "")
+    assert json.loads(out)[0] == answer
+    code, out, err = cli(
+        "attend", tmp_path, "read this", "--target", "das hier", "--out", tmp_path / "page.html", "--json"
+    )
+    assert (code, err) == (0, "")
+    assert [board["part"] for board in json.loads(out)["boards"]] == ["cross", "encoder", "own"]
+    encoder = Transformer(ModelConfig(**{**config.to_json(), "kind": "encoder", "position": "rotary"}))
+    save_pretrained(encoder, Tokenizer(), tmp_path / "encoder", specials=Specials(257, 256))
+    fails(cli("generate", tmp_path / "encoder", "read this"), 2, "an encoder sees both sides of a token")
+
+
 def test_attention_is_shown_as_a_page_and_as_text(cli: Cli, tmp_path: Path) -> None:
     save_a_model(tmp_path / "run")
     page = tmp_path / "page.html"
@@ -417,6 +502,10 @@ def test_every_verb_has_an_example(cli: Cli, verb: str) -> None:
         (["forecast", RUNS, "--params", "1e9", "--tokens", "20B"], {"median", "interval", "of", "cost", "distance"}),
         (["forecast", RUNS, "--flops", "1e20", "--of", "law"], {"median", "interval", "of", "warnings"}),
         (["next", RUNS, "--params", "1e9", "--tokens", "2e10"], {"params", "tokens", "cost", "reason", "runners_up"}),
+        (["next", RUNS, "--flops", "1e21", "--criterion", "regret"], {"params", "tokens", "reason", "runners_up"}),
+        (["next", RUNS, "--runs", "3"], {"runs", "cost", "interval_before", "interval_after", "narrowing"}),
+        (["next", RUNS, "--score", RUNS], {"runs", "cost", "interval_before", "interval_after", "width"}),
+        (["split", RUNS], {"optimal", "cost", "approaches", "served", "limited", "notes"}),
     ],
     ids=lambda value: str(value[0]) if isinstance(value, list) else "",
 )
@@ -434,6 +523,22 @@ def test_a_report_of_a_table(cli: Cli, tmp_path: Path) -> None:
     code, out, _ = cli("report", RUNS, "--out", tmp_path / "report.html")
     assert code == 0
     assert str(tmp_path / "report.html") in out
+
+
+def test_a_split_answers_what_was_asked(cli: Cli) -> None:
+    line = ["split", RUNS, "--flops", "1e21", "--serve-tokens", "1T", "--unique-tokens", "10B", "--hardware", "a100"]
+    code, out, err = cli(*line)
+    assert (code, err) == (0, "")
+    for words in ("compute-optimal, 1e+21 FLOPs", "within 0.1%", "2 isoFLOP parabolas", "saved", "passes", "A100"):
+        assert words in out
+
+
+def test_candidates_come_from_a_file(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "runs.csv").write_text("params,tokens\n2e8,4B\n3e8,6B\n", encoding="utf-8")
+    code, out, err = cli("next", RUNS, "--flops", "1e21", "--candidates", tmp_path / "runs.csv", "--json")
+    assert (code, err) == (0, "")
+    value = json.loads(out)
+    assert (value["params"], value["tokens"]) in ((2e8, 4e9), (3e8, 6e9))
 
 
 def test_answers_to_targets_keep_their_columns(cli: Cli, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import chidu
 EXAMPLE = Path(__file__).parents[1] / "docs" / "example_runs.csv"
 PUBLIC = [
     "Allocation",
+    "Backtest",
     "ChiduError",
     "CorruptError",
     "Cost",
@@ -27,14 +28,20 @@ PUBLIC = [
     "RunTable",
     "TrainConfig",
     "TrainingError",
+    "backtest",
+    "compare_approaches",
     "compute_optimal",
+    "data_limited",
     "fit",
     "forecast_loss",
     "lock",
     "next_run",
+    "next_runs",
     "price",
     "read_runs",
     "score",
+    "score_design",
+    "serving_optimal",
 ]
 
 

@@ -128,6 +128,8 @@ class ModelConfig:
         for name in ("vocab_size", "d_model", "n_layer", "n_head", "n_kv_head", "d_ff", "context"):
             value = getattr(self, name)
             _check(value >= 1, f"model.{name} must be a whole number >= 1, not {value!r}")
+        for name in ("n_encoder_layer", "head_width", "token_types", "rope_context"):
+            _check(getattr(self, name) >= 0, f"model.{name} must not be negative, not {getattr(self, name)!r}")
         _check(
             self.head_width > 0 or self.d_model % self.n_head == 0,
             f"d_model {self.d_model} is not divisible by n_head {self.n_head}",
@@ -141,8 +143,6 @@ class ModelConfig:
             _check(getattr(self, name) in words, f"model.{name} must be one of {words}")
         for name in ("rope_theta", "norm_eps", "init_std", "residual_scale", "logit_scale"):
             _check(getattr(self, name) > 0, f"model.{name} must be positive, not {getattr(self, name)!r}")
-        for name in ("n_encoder_layer", "head_width", "token_types", "rope_context"):
-            _check(getattr(self, name) >= 0, f"model.{name} must not be negative, not {getattr(self, name)!r}")
         self._check_later_fields()
 
     def _check_later_fields(self) -> None:

@@ -19,8 +19,9 @@ from chidu.ladder.launcher import LocalLauncher, Progress
 from chidu.ladder.machine import count_workers, find_device, measure_speed
 from chidu.ladder.plan import Plan, Rung
 from chidu.ladder.recipe import recipe_for
-from chidu.runs import Run, RunTable, read_runs
+from chidu.runs import Run, RunTable
 from chidu.store import read_json, write_json
+from chidu.tables.read import read_runs
 
 if TYPE_CHECKING:
     from chidu.audit.study import AttentionStudy

@@ -1,11 +1,15 @@
 import json
+from itertools import pairwise
 
 import numpy as np
 import pytest
 
 from chidu.errors import InputError, Refusal
+from chidu.forecast.cost import price
+from chidu.forecast.design_score import score_design
 from chidu.forecast.loss import forecast_loss
-from chidu.forecast.next_run import next_run
+from chidu.forecast.next_run import next_run, next_runs
+from chidu.forecast.regret import expected_regret
 from chidu.laws.fit import fit
 from chidu.runs import Run, RunTable
 
@@ -69,3 +73,78 @@ def test_it_prints_itself_and_knows_its_json(table):
     made = next_run(fit(table, draws=100), target=TARGET)
     assert str(made).startswith("next: ")
     assert json.loads(json.dumps(made.to_json()))["runners_up"][0]["narrowing"] > 0
+
+
+def test_a_batch_of_one_is_the_next_run(table):
+    law = fit(table, draws=300)
+    one, batch = next_run(law, target=TARGET), next_runs(law, 1, target=TARGET)
+    (first,) = batch.runs
+    assert (first.params, first.tokens, first.flops) == (one.params, one.tokens, one.flops)
+    assert first.interval_after == one.interval_after == batch.interval_after
+    assert batch.interval_before == one.interval_before
+    assert batch.cost == one.cost
+
+
+def test_each_run_of_a_batch_narrows_further_and_the_first_is_the_next_run(table):
+    law = fit(table, draws=300)
+    batch = next_runs(law, 4, target=TARGET)
+    widths = [run.interval_after.upper - run.interval_after.lower for run in batch.runs]
+    assert len(widths) == 4
+    assert all(b < a for a, b in pairwise(widths))
+    assert batch.runs[0] == next_runs(law, 1, target=TARGET).runs[0]
+    assert batch.flops == pytest.approx(sum(run.flops for run in batch.runs))
+    plan = [(run.params or 0.0, run.tokens or 0.0) for run in batch.runs]
+    assert score_design(law, plan, TARGET).narrowing == pytest.approx(batch.narrowing, rel=0.02)
+
+
+def test_a_batch_ends_where_nothing_is_left_to_learn(table):
+    batch = next_runs(fit(table, draws=200), 60, target=TARGET, candidates=[(6e8, 1.2e10)])
+    assert 1 <= len(batch.runs) < 60
+    assert "another would narrow it by less" in batch.reason
+
+
+def test_candidates_may_be_given(table):
+    law = fit(table, draws=300)
+    given = [(1e8, 2e9), (6e8, 1.2e10), (1e9, 2e10)]
+    made = next_run(law, target=TARGET, candidates=given)
+    assert (made.params, made.tokens) in given
+    assert "of the 3 candidates" in made.reason
+    cheap = next_run(law, target=TARGET, candidates=given, budget_flops=5e19)
+    assert (cheap.params, cheap.tokens) in given[:2]
+    with pytest.raises(InputError, match="no candidate is within"):
+        next_run(law, target=TARGET, candidates=given, budget_flops=1e17)
+    with pytest.raises(InputError, match="empty"):
+        next_run(law, target=TARGET, candidates=[])
+    with pytest.raises(InputError, match="positive"):
+        next_run(law, target=TARGET, candidates=[(1e8, -1.0)])
+
+
+def test_gain_is_given_per_flop_and_per_dollar(table):
+    law = fit(table, draws=300)
+    for hardware in ("h100", "l4"):
+        made = next_runs(law, 1, target=TARGET, hardware=hardware).runs[0]
+        assert made.dollars == pytest.approx(price(made.flops, hardware=hardware).dollars)
+        assert made.narrowing_per_dollar == pytest.approx(made.narrowing / made.dollars)
+        assert made.to_json()["narrowing_per_flop"] == pytest.approx(made.narrowing / made.flops)
+
+
+def test_regret_is_a_criterion(table):
+    law = fit(table, draws=400)
+    made = next_run(law, target=TARGET, criterion="regret")
+    assert "expected regret of the target's split" in made.reason
+    now, after = expected_regret(law, 6 * TARGET[0] * TARGET[1], np.array([(made.params, made.tokens)]))
+    assert f"from {now:.3%} to {after[0]:.3%}" in made.reason
+    with pytest.raises(InputError, match="criterion"):
+        next_run(law, target=TARGET, criterion="luck")  # type: ignore[arg-type]
+
+
+def test_the_number_of_runs_is_checked(table):
+    with pytest.raises(InputError, match="between 1 and 100"):
+        next_runs(fit(table, draws=50), 0, target=TARGET)
+
+
+def test_a_batch_prints_itself_and_knows_its_json(table):
+    batch = next_runs(fit(table, draws=100), 2, target=TARGET)
+    assert str(batch).startswith("next 2 runs")
+    value = json.loads(json.dumps(batch.to_json(), allow_nan=False))
+    assert len(value["runs"]) == 2

@@ -18,7 +18,8 @@ def make_rows(count=30, seed=0):
 
 
 def make_settings(count):
-    mean, sd = priors.parameter_prior(FORMS["chinchilla"], 0.45, 0.4, 0.1)
+    floor = priors.Floor(fraction=0.6, sd=0.2, node_sd=0.1, evidence=0.0, discrepancy=1.0)
+    mean, sd = priors.parameter_prior(FORMS["chinchilla"], floor, 0.45, 2.6, 1.5)
     sigma = np.geomspace(0.002, 0.02, count)
     return Settings(np.tile(mean, (count, 1)), np.tile(sd, (count, 1)), np.full(count, 0.03), sigma)
 
@@ -80,12 +81,25 @@ def test_the_floor_is_believed_less_the_smaller_the_compute():
     laptop, cluster = priors.floor_prior(13.0), priors.floor_prior(20.0)
     assert laptop.fraction == pytest.approx(0.35, abs=0.01)
     assert laptop.sd == pytest.approx(0.5, abs=0.01)
-    assert cluster.sd == pytest.approx(0.15, abs=0.001)
+    assert cluster.sd == pytest.approx(0.14, abs=0.001)
     assert laptop.discrepancy == pytest.approx(2.5, abs=0.01)
     assert cluster.discrepancy == pytest.approx(1.0, abs=0.01)
-    assert (laptop.evidence > 0.45, cluster.evidence < 0.01) == (True, True)
+    assert (laptop.evidence, cluster.evidence) == (pytest.approx(0.5, abs=0.01), pytest.approx(0.15, abs=0.01))
     steps = np.diff([priors.floor_prior(c).fraction for c in np.linspace(12, 22, 201)])
     assert np.abs(steps).max() < 0.02
+
+
+@pytest.mark.parametrize("key", ["chinchilla", "tied", "coupled", "frontier"])
+def test_a_higher_floor_goes_with_larger_exponents(key):
+    form, floor = FORMS[key], priors.floor_prior(20.0)
+    lowest, exponents = 2.5, []
+    for fraction in (0.4, floor.fraction, 0.75):
+        mean, _ = priors.parameter_prior(form, floor, float(np.log(fraction * lowest)), lowest, 1.0)
+        exponents.append(mean[form.exponents][0])
+    low, centre, high = exponents
+    assert centre == pytest.approx(priors.FRONTIER_EXPONENT if key == "frontier" else priors.EXPONENT)
+    assert low == pytest.approx(centre * (1 - floor.fraction) / 0.6)
+    assert high == pytest.approx(centre * (1 - floor.fraction) / 0.25)
 
 
 def test_replicates_move_the_noise_prior():

@@ -31,6 +31,13 @@ def test_the_best_of_a_sweep_is_kept():
     assert "+6.7%" in kept.set_aside[0].reason
 
 
+def test_copies_are_set_aside():
+    kept = select_runs(cell(3.0, 3.0, 3.01, seed=[0, 0, 0]), frontier=False)
+    assert [run.loss for run in kept] == [3.0, 3.01]
+    assert [(gone.row, gone.reason) for gone in kept.set_aside] == [(2, "a copy of row 1: same size, setting and loss")]
+    assert len(select_runs(cell(3.0, 3.0, seed=[0, 1]), frontier=False)) == 2
+
+
 def test_seeds_are_all_kept():
     assert len(select_runs(cell(3.0, 3.01, 2.99), frontier=False)) == 3
     assert len(select_runs(cell(3.0, 3.2, seed=[0, 1]), frontier=False)) == 2
@@ -53,6 +60,15 @@ def test_a_diverged_run_is_set_aside(make_table):
     assert len(kept) == 24
     assert [(gone.row, gone.run) for gone in kept.set_aside] == [(13, "boom")]
     assert "diverged" in kept.set_aside[0].reason
+
+
+def test_a_group_of_higher_losses_has_not_diverged(make_table):
+    table = make_table()
+    pair = (
+        *(replace(run, group="a") for run in table),
+        *(replace(run, group="b", loss=run.loss * 1.5) for run in table),
+    )
+    assert len(select_runs(RunTable(pair), frontier=False)) == 50
 
 
 def test_runs_that_repeat_their_data_are_set_aside_unless_all_do(make_table):

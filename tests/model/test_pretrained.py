@@ -284,6 +284,25 @@ def test_folders_that_cannot_be_loaded(make_model, tmp_path: Path):
         load_pretrained(folder)
 
 
+def test_a_model_by_its_name(make_model, tmp_path: Path, monkeypatch):
+    hub = pytest.importorskip("huggingface_hub")
+    model = make_model(vocab_size=TOKENIZER.vocab_size)
+    save_pretrained(model, TOKENIZER, tmp_path / "fetched")
+    asked = []
+
+    def fetch(name: str, **options: Any) -> str:
+        asked.append((name, options["allow_patterns"]))
+        if name != "some/model":
+            raise OSError("it is not there\nand more")
+        return str(tmp_path / "fetched")
+
+    monkeypatch.setattr(hub, "snapshot_download", fetch)
+    assert torch.equal(load_pretrained("some/model").model.embedding.weight, model.embedding.weight)
+    assert asked == [("some/model", ["*.json", "*.safetensors"])]
+    with pytest.raises(InputError, match=r"no folder other/model, and the hub does not give it \(it is not there\)"):
+        load_pretrained("other/model")
+
+
 def test_a_full_disk_leaves_the_older_export(make_model, tmp_path: Path, monkeypatch):
     model = make_model(vocab_size=TOKENIZER.vocab_size)
     save_pretrained(model, TOKENIZER, tmp_path / "hf")

@@ -9,8 +9,23 @@ from chidu.cli.app import app
 from chidu.cli.entry import main
 
 VERBS = (
-    *("run", "data", "plan", "ladder", "train", "fit", "forecast", "next"),
-    *("generate", "attend", "tune", "eval", "export", "report"),
+    "run",
+    "data",
+    "plan",
+    "ladder",
+    "train",
+    "fit",
+    "forecast",
+    "split",
+    "next",
+    "backtest",
+    "score",
+    "generate",
+    "attend",
+    "tune",
+    "eval",
+    "export",
+    "report",
 )
 """In the order of the work."""
 

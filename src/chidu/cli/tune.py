@@ -119,6 +119,14 @@ def tune(
     shape = Shape(width=width, layers=layers, vocab=vocab, context=context)
     with open_terminal(json_) as watch:
         result = tune_model(
-            model, file, out, watch.share("tuning"), task=found, valid=valid, config=config, shape=shape
+            model,
+            file,
+            out,
+            watch.share("tuning"),
+            task=found,
+            valid=valid,
+            config=config,
+            shape=shape,
+            machine=machine,
         )
     show(json_, {**result.to_json(), "out": str(out)}, f"{result}\n{out / 'model'} holds the model")

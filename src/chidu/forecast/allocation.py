@@ -4,6 +4,7 @@ The optimum is flat: the range of splits within a small margin of the best loss 
 place one fitted point would pretend to know (2603.22339, 2605.08541).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -101,32 +102,82 @@ def compute_optimal(fit: Fit, *, flops: float, level: float = 0.9) -> Allocation
         InputError: flops that are not positive.
         Refusal: the fit does not tell params from tokens.
     """
-    _check(fit, flops)
-    ratio = 10**LOG10_RATIO
-    params = np.sqrt(flops / (6 * ratio))[::-1]
-    draws = np.log(fit.sample(np.stack([params, flops / (6 * params)], axis=1), of="law"))
-    mean = draws.mean(0)
-    log_params = np.log(params)
-    best, lowest = (float(values[0]) for values in _lowest(log_params, mean[None]))
-    optima, losses = _lowest(log_params, draws)
-    beyond = max(np.log10(flops) - fit.posterior.top, 0.0)
-    optima = optima + (SPLIT_SD + SPLIT_SD_DECADE * beyond) * fit.posterior.normal
-    curve = np.exp(mean)
-    near = {margin: _within(log_params, curve, np.exp(lowest) * (1 + margin)) for margin in MARGINS}
-    optimum = float(np.exp(best))
+    check_split(fit, flops)
+    line = isoflop(fit, flops)
+    best = optima(fit, flops, line)
+    optimum, lowest = float(np.exp(best.best)), float(np.exp(best.lowest))
     return Allocation(
         flops=float(flops),
         params=optimum,
         tokens=float(flops / (6 * optimum)),
-        loss=float(np.exp(lowest)),
-        loss_interval=quantile_interval(np.exp(losses), level),
-        params_interval=quantile_interval(np.exp(optima), level),
+        loss=lowest,
+        loss_interval=quantile_interval(np.exp(best.log_losses), level),
+        params_interval=quantile_interval(np.exp(best.log_params), level),
         reference_params=_reference_params(fit, flops),
-        near=near,
-        warnings=_warn(fit, flops / (6 * optimum**2), float((optima <= log_params[0]).mean())),
-        curve_params=params,
-        curve_loss=curve,
+        near=line.near(lowest),
+        warnings=warn_split(fit, flops / (6 * optimum**2), best.at_edge),
+        curve_params=np.exp(line.log_params),
+        curve_loss=np.exp(line.mean),
     )
+
+
+@dataclass(frozen=True, eq=False)
+class Line:
+    """The drawn laws along a line of splits, params ascending; G splits, S draws."""
+
+    log_params: Array
+    mean: Array
+    """Log loss of the mean law, [G]."""
+    draws: Array
+    """Log loss, [S, G]."""
+
+    def lowest(self) -> tuple[Array, Array]:
+        """Log params and log loss of the lowest point, of the mean law first, then of each draw, [1 + S] each."""
+        at, height = _lowest(np.concatenate([self.mean[None], self.draws]))
+        return np.interp(at, np.arange(len(self.log_params)), self.log_params), height
+
+    def near(self, lowest: float) -> dict[float, tuple[float, float]]:
+        """Lowest and highest params of the splits within each margin of the best loss."""
+        curve = np.exp(self.mean)
+        return {margin: _within(self.log_params, curve, lowest * (1 + margin)) for margin in MARGINS}
+
+
+def survey(fit: Fit, params_G: Array, points_GK: Array) -> Line:
+    """The laws at some splits, params ascending, each read at its point: its params and tokens, or their worth."""
+    draws = np.log(fit.sample(points_GK, of="law"))
+    return Line(np.log(params_G), draws.mean(0), draws)
+
+
+def isoflop(fit: Fit, flops: float) -> Line:
+    """The laws along the splits of training FLOPs."""
+    params = np.sqrt(flops / (6 * 10**LOG10_RATIO))[::-1]
+    return survey(fit, params, np.stack([params, flops / (6 * params)], axis=1))
+
+
+@dataclass(frozen=True, eq=False)
+class Optima:
+    """Where the laws along a line have their lowest points; S draws."""
+
+    best: float
+    """Log params of the mean law's optimum."""
+    lowest: float
+    """Its log loss."""
+    log_params: Array
+    """Of each draw's optimum, with the error that the draws do not know of (`SPLIT_SD`), [S]."""
+    log_losses: Array
+    """Of each draw at its own optimum, [S]."""
+    at_edge: float
+    """Part of the draws whose optimum is at the line's end, of small params."""
+
+
+def optima(fit: Fit, flops: float, line: Line | None = None) -> Optima:
+    """Find the optimum of each drawn law for training FLOPs, along the isoFLOP line or another one."""
+    line = line or isoflop(fit, flops)
+    places, heights = line.lowest()
+    beyond = max(np.log10(flops) - fit.posterior.top, 0.0)
+    drawn = places[1:] + (SPLIT_SD + SPLIT_SD_DECADE * beyond) * fit.posterior.normal
+    at_edge = float((drawn <= line.log_params[0]).mean())
+    return Optima(float(places[0]), float(heights[0]), drawn, heights[1:], at_edge)
 
 
 def optimal_params(fit: Fit, flops: Array) -> Array:
@@ -137,7 +188,13 @@ def optimal_params(fit: Fit, flops: Array) -> Array:
     return np.exp(np.interp(np.log(flops), np.log(knots), np.log(params)))
 
 
-def _check(fit: Fit, flops: float) -> None:
+def check_split(fit: Fit, flops: float) -> None:
+    """Refuse a split that these runs cannot tell.
+
+    Raises:
+        InputError: flops that are not positive.
+        Refusal: the fit does not tell params from tokens.
+    """
     if not (np.isfinite(flops) and flops > 0):
         raise InputError(f"flops must be a positive number, not {flops}")
     if len(fit.inputs) == 1:
@@ -154,27 +211,38 @@ def _check(fit: Fit, flops: float) -> None:
         )
 
 
+def reference_optimum(
+    fit: Fit, flops: float, parameters: Mapping[str, float] | None = None
+) -> tuple[float, float] | None:
+    """Exponent a and optimal params of the reference law, or of other parameters of its form; None without an optimum.
+
+    N = G (C / 6)^a, a = beta / (alpha + beta), G = (alpha A / (beta B))^(1 / (alpha + beta)) (2203.15556, eq. 4). In
+    the coupled form both terms stand inside one power k: (A / B)^(1 / k) and exponents over k take their places.
+    """
+    p = fit.parameters if parameters is None else parameters
+    if fit.form not in ("chinchilla", "tied", "coupled"):
+        return None
+    alpha, beta, k = p["alpha"], p.get("beta", p["alpha"]), p.get("k", 1.0)
+    if min(alpha, beta, p["A"], p["B"]) <= 0:
+        return None
+    a = beta / (alpha + beta)
+    log_g = k * (np.log(alpha / beta) + np.log(p["A"] / p["B"]) / k) / (alpha + beta)
+    return float(a), float(np.exp(log_g + a * np.log(flops / 6)))
+
+
 def _reference_params(fit: Fit, flops: float) -> float | None:
-    """N = G (C / 6)^(beta / (alpha + beta)), G = (alpha A / (beta B))^(1 / (alpha + beta)) (2203.15556, eq. 4)."""
-    if fit.form not in ("chinchilla", "tied"):
-        return None
-    p = fit.parameters
-    alpha, beta = p["alpha"], p.get("beta", p["alpha"])
-    if min(alpha, beta) <= 0:
-        return None
-    log_g = np.log(alpha * p["A"] / (beta * p["B"])) / (alpha + beta)
-    return float(np.exp(log_g + np.log(flops / 6) * beta / (alpha + beta)))
+    optimum = reference_optimum(fit, flops)
+    return optimum[1] if optimum else None
 
 
-def _lowest(log_params: Array, log_loss: Array) -> tuple[Array, Array]:
-    """Place and height of each row's lowest point, [rows, grid] -> [rows] each; a parabola through three points."""
+def _lowest(log_loss: Array) -> tuple[Array, Array]:
+    """Place (in grid points) and height of each row's lowest point, [rows, grid]; a parabola through three points."""
     at = np.clip(log_loss.argmin(1), 1, log_loss.shape[1] - 2)
     rows = np.arange(len(log_loss))
     before, middle, after = (log_loss[rows, at + j] for j in (-1, 0, 1))
     bend = np.maximum(before - 2 * middle + after, 1e-15)
     shift = np.clip(0.5 * (before - after) / bend, -1, 1)
-    step = log_params[1] - log_params[0]
-    return log_params[at] + shift * step, middle - 0.25 * (before - after) * shift
+    return at + shift, middle - 0.25 * (before - after) * shift
 
 
 def _within(log_params: Array, curve: Array, limit: float) -> tuple[float, float]:
@@ -193,7 +261,7 @@ def _within(log_params: Array, curve: Array, limit: float) -> tuple[float, float
     return float(np.exp(lower)), float(np.exp(upper))
 
 
-def _warn(fit: Fit, ratio: float, at_edge: float) -> tuple[str, ...]:
+def warn_split(fit: Fit, ratio: float, at_edge: float) -> tuple[str, ...]:
     """Is the best tokens/param one that the runs have seen?"""
     seen = fit.runs.column("tokens") / fit.runs.column("params")
     out = []

@@ -28,7 +28,7 @@ class Cost:
 
     def __str__(self) -> str:
         """One line, then the assumptions."""
-        head = f"{_money(self.dollars)}, {self.hours:.3g} device hours on {self.hardware}, {self.kwh:.3g} kWh, "
+        head = f"{say_dollars(self.dollars)}, {self.hours:.3g} device hours on {self.hardware}, {self.kwh:.3g} kWh, "
         return "\n".join([f"{head}{self.co2e_kg:.3g} kg CO2e", *[f"  {text}" for text in self.assumptions]])
 
     def to_json(self) -> dict[str, Any]:
@@ -36,7 +36,8 @@ class Cost:
         return {**asdict(self), "assumptions": list(self.assumptions)}
 
 
-def _money(dollars: float) -> str:
+def say_dollars(dollars: float) -> str:
+    """A sum as people write it: whole dollars from 100 on."""
     return f"${dollars:,.0f}" if dollars >= 100 else f"${dollars:.2g}" if dollars < 1 else f"${dollars:.2f}"
 
 

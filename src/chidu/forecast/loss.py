@@ -15,6 +15,8 @@ from chidu.stats import Array, Interval
 
 FAR = 100.0
 """Times the largest fitted run's compute beyond which published ladders say little about the error."""
+BELOW = 1e-3
+"""Of the largest run's compute, below which a target is out of sight of the law."""
 OUTSIDE = 3.0
 """How many times outside the runs' tokens/param a target may lie without a warning."""
 SAME = 0.05
@@ -71,17 +73,20 @@ def forecast_loss(
     params: float | None = None,
     tokens: float | None = None,
     flops: float | None = None,
+    unique_tokens: float | None = None,
     level: float = 0.9,
     of: Of = "run",
 ) -> Forecast:
     """Forecast one target: `params` and `tokens`, or `flops` (split compute-optimally,
-    or at the runs' own tokens/param where they have but one).
+    or at the runs' own tokens/param where they have but one). A law of repeated data reads `unique_tokens` too;
+    without them all tokens are fresh.
 
     Raises:
         InputError: a number is missing or not positive, or a level outside (0, 1).
         Refusal: the runs cannot answer (one single size asked for another).
     """
-    return forecast_targets(fit, [Target(params=params, tokens=tokens, flops=flops)], level, of)[0]
+    target = Target(params=params, tokens=tokens, flops=flops, unique_tokens=unique_tokens)
+    return forecast_targets(fit, [target], level, of)[0]
 
 
 def forecast_targets(fit: Fit, targets: Sequence[Target], level: float = 0.9, of: Of = "run") -> list[Forecast]:
@@ -102,13 +107,13 @@ def forecast_targets(fit: Fit, targets: Sequence[Target], level: float = 0.9, of
     tails = [0.5, (1 - level) / 2, (1 + level) / 2]
     chunks = np.array_split(points, -(-len(points) // CHUNK))
     median, lower, upper = np.concatenate([np.quantile(fit.sample(c, of), tails, axis=0) for c in chunks], axis=1)
-    flops = points[:, 0] if points.shape[1] == 1 else law_flops(1.0, 1.0) * points.prod(1)
+    flops = points[:, 0] if points.shape[1] == 1 else law_flops(1.0, 1.0) * points[:, :2].prod(1)
     largest = float(_fitted_flops(fit).max())
-    signature = fit.signature
+    signature, seen = fit.signature, _ratios(fit)
     out = []
     for t, target in enumerate(targets):
-        size = (float(points[t, 0]), float(points[t, 1])) if points.shape[1] == 2 else (target.params, target.tokens)
-        warnings = _warn(fit, points[t], float(flops[t]) / largest)
+        size = (float(points[t, 0]), float(points[t, 1])) if points.shape[1] > 1 else (target.params, target.tokens)
+        warnings = _warn(points[t], float(flops[t]) / largest, seen)
         if split[t]:
             warnings = (f"no split was given: taken at {size[0]:.3g} params on {size[1]:.3g} tokens", *warnings)
         interval = Interval(float(lower[t]), float(upper[t]), level)
@@ -119,17 +124,17 @@ def forecast_targets(fit: Fit, targets: Sequence[Target], level: float = 0.9, of
 
 def _points(fit: Fit, targets: Sequence[Target]) -> tuple[Array, Array]:
     """Targets as the law reads them, [T, K], and which of them were split here, [T]."""
-    two = len(fit.inputs) == 2
+    two = len(fit.inputs) > 1
     split = np.array([two and t.params is None and t.tokens is None and t.flops is not None for t in targets])
     points = np.empty((len(targets), len(fit.inputs)))
     for i, target in enumerate(targets):
         if not split[i]:
-            points[i] = fit.target(target.params, target.tokens, target.flops)[0]
+            points[i] = fit.target(target.params, target.tokens, target.flops, target.unique_tokens)[0]
     if split.any():
         budget = np.array([t.flops for t, here in zip(targets, split, strict=True) if here], dtype=np.float64)
         _check_positive(budget)
         params = _split(fit, budget)
-        points[split] = np.stack([params, budget / (6 * params)], axis=1)
+        points[split] = fit.complete(np.stack([params, budget / (6 * params)], axis=1))
     _check_positive(points)
     return points, split
 
@@ -165,13 +170,25 @@ def _fitted_flops(fit: Fit) -> Array:
     return law_flops(1.0, 1.0) * fit.runs.column("params") * fit.runs.column("tokens")
 
 
-def _warn(fit: Fit, point: Array, distance: float) -> tuple[str, ...]:
-    """What is special about this target."""
+def _ratios(fit: Fit) -> tuple[float, float]:
+    """Least and most tokens/param of the runs; any where they are not known."""
+    if len(fit.inputs) == 1:
+        return 0.0, np.inf
+    ratio = fit.runs.column("tokens") / fit.runs.column("params")
+    return float(ratio.min()), float(ratio.max())
+
+
+def _warn(point: Array, distance: float, seen: tuple[float, float]) -> tuple[str, ...]:
+    """What is special about a target, `distance` times the largest run, after runs of `seen` tokens/param."""
     out = []
     if distance > FAR:
         out.append(f"the target is {distance:.0f} times the largest run: beyond {FAR:.0f} any method is weak")
-    if len(point) == 2:
-        ratio, seen = point[1] / point[0], fit.runs.column("tokens") / fit.runs.column("params")
-        if not seen.min() / OUTSIDE <= ratio <= OUTSIDE * seen.max():
-            out.append(f"its {ratio:.3g} tokens/param lie outside the runs' ({seen.min():.3g} to {seen.max():.3g})")
+    if distance < BELOW:
+        out.append(
+            f"the target is {1 / distance:.0f} times smaller than the largest run: small runs bend away from the law"
+        )
+    if len(point) > 1:
+        ratio, (least, most) = point[1] / point[0], seen
+        if not least / OUTSIDE <= ratio <= OUTSIDE * most:
+            out.append(f"its {ratio:.3g} tokens/param lie outside the runs' ({least:.3g} to {most:.3g})")
     return tuple(out)

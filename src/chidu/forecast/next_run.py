@@ -1,58 +1,28 @@
-"""Which run to train next: the affordable one that narrows the target's interval most for its FLOPs.
+"""Which run, or runs, to train next: the affordable ones that teach most about a target for their FLOPs.
 
-Method: the draws of the law are joint draws of the loss at the target and at every candidate. Observing a candidate
-with its noise narrows the target's log loss as in linear-Gaussian regression (MacKay 1992, expected information):
-var' = var - cov^2 / (var_candidate + noise^2). What the forecast does not let runs speak about stays: the spread
-between the nodes of the floor's prior, and one run's own noise. Runs far below the top carry the noise that the
-posterior gives them. Candidates that reach half of the greatest narrowing are kept; of these the one with most
-narrowing per FLOP is chosen.
+Two criteria. `interval`: the target's interval is to narrow. `regret`: the split of the target's compute between params
+and tokens is to be known better (`regret.py`). Several runs are chosen one after the other, each as if the ones before
+it had been seen where they are expected to land.
 """
 
-from dataclasses import asdict, dataclass, replace
-from typing import Any
-
-import numpy as np
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
 
 from chidu.errors import InputError, Refusal
+from chidu.forecast.candidates import LEVEL, Candidate, Choice, Point, choose, rank, size
 from chidu.forecast.cost import Cost, price
-from chidu.forecast.loss import Forecast, forecast_loss
-from chidu.laws import priors
-from chidu.laws.discrepancy import coordinates
+from chidu.forecast.regret import expected_regret
 from chidu.laws.fit import Fit
 from chidu.laws.laplace import Index
-from chidu.stats import Array, Interval
+from chidu.stats import Interval
 
-BUDGET = 3.0
-"""Default budget, in largest fitted runs."""
-DECADES, STEPS = 2.0, 9
-"""Candidates' compute: this many decades down from the budget, in so many steps."""
-RATIOS = np.array([5.0, 10.0, 20.0, 40.0, 80.0, 160.0])
-"""Candidates' tokens per parameter."""
-KEEP = 0.5
-LEVEL = 0.9
+Criterion = Literal["interval", "regret"]
+CRITERIA = ("interval", "regret")
 RUNNERS_UP = 4
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """A run that could be trained, and the interval that it is expected to leave."""
-
-    params: float | None
-    tokens: float | None
-    flops: float
-    interval_after: Interval
-    """Of the target's loss, nats per token; expected, centred on today's median."""
-    narrowing: float
-    """1 - expected width / width before."""
-
-    def __str__(self) -> str:
-        """One line."""
-        size = f"{self.params:.3g} params on {self.tokens:.3g} tokens" if self.params and self.tokens else "a run"
-        return f"{size} ({self.flops:.3g} FLOPs): interval {self.interval_after}, {self.narrowing:.0%} narrower"
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values."""
-        return {**asdict(self), "interval_after": self.interval_after.to_json()}
+LEAST = 1e-3
+"""A run that narrows the interval by less, or takes less than this part off the regret, is not proposed."""
+MOST_RUNS = 100
 
 
 @dataclass(frozen=True)
@@ -70,8 +40,8 @@ class NextRun:
 
     def __str__(self) -> str:
         """The run, why, and what else was close."""
-        size = f"{self.params:.3g} params on {self.tokens:.3g} tokens" if self.params and self.tokens else "a run"
-        lines = [f"next: {size}, {self.flops:.3g} FLOPs", f"  {self.reason}", f"  {self.cost}".replace("\n", "\n  ")]
+        lines = [f"next: {size(self.params, self.tokens)}, {self.flops:.3g} FLOPs", f"  {self.reason}"]
+        lines += [f"  {self.cost}".replace("\n", "\n  ")]
         lines += [f"  or {candidate}" for candidate in self.runners_up]
         return "\n".join(lines)
 
@@ -89,116 +59,157 @@ class NextRun:
         }
 
 
+@dataclass(frozen=True)
+class NextRuns:
+    """Several runs to train, the most useful first; each `interval_after` is with all runs up to it."""
+
+    runs: tuple[Candidate, ...]
+    cost: Cost
+    """Of all of them."""
+    interval_before: Interval
+    interval_after: Interval
+    reason: str
+
+    @property
+    def flops(self) -> float:
+        """Of all of them."""
+        return sum(run.flops for run in self.runs)
+
+    @property
+    def narrowing(self) -> float:
+        """1 - expected width after all / width before."""
+        after, before = (ends.upper - ends.lower for ends in (self.interval_after, self.interval_before))
+        return 1 - after / before
+
+    def __str__(self) -> str:
+        """A line a run, then what they cost together."""
+        lines = [f"next {len(self.runs)} runs, {self.flops:.3g} FLOPs: {self.reason}"]
+        lines += [f"  {i}. {run}" for i, run in enumerate(self.runs, 1)]
+        return "\n".join([*lines, f"  {self.cost}".replace("\n", "\n  ")])
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return {
+            "runs": [run.to_json() for run in self.runs],
+            "flops": self.flops,
+            "cost": self.cost.to_json(),
+            "interval_before": self.interval_before.to_json(),
+            "interval_after": self.interval_after.to_json(),
+            "narrowing": self.narrowing,
+            "reason": self.reason,
+        }
+
+
 def next_run(
     fit: Fit,
     *,
-    target: tuple[float, float] | float,
+    target: Point,
     budget_flops: float | None = None,
+    candidates: Sequence[Point] | None = None,
     hardware: str = "h100",
+    criterion: Criterion = "interval",
 ) -> NextRun:
     """Choose the next run for a target.
 
     Args:
         fit: the runs so far.
         target: (params, tokens), or flops.
-        budget_flops: the most that the next run may take; by default 3 times the largest fitted run.
+        budget_flops: the most that the next run may take; by default 3 times the largest fitted run, or what the
+            candidates take.
+        candidates: the runs to choose from, as targets are given; by default a grid of compute and tokens/param.
         hardware: the device that it is priced on (`hardware.yaml`).
+        criterion: `interval`, or `regret` of the split of the target's compute.
 
     Raises:
-        InputError: a target or a budget that is not positive.
-        Refusal: the target itself is within the budget, or no candidate narrows the interval.
+        InputError: a target, a budget or a candidate that is not positive, or an unknown criterion.
+        Refusal: the target itself is within the budget, or no candidate teaches anything; for `regret`, the runs do
+            not tell params from tokens.
     """
-    before = _before(fit, target)
-    budget = BUDGET * 10**fit.posterior.top if budget_flops is None else budget_flops
-    if not (np.isfinite(budget) and budget > 0):
-        raise InputError(f"the budget must be a positive number of FLOPs, not {budget}")
-    if before.flops <= budget:
-        raise Refusal(f"the target's {before.flops:.3g} FLOPs are within the budget of {budget:.3g}: train it")
-    candidates = _candidates(fit, budget)
-    remaining = _remaining(fit, fit.target(before.params, before.tokens, before.flops), candidates)
-    best, *others = _rank(candidates, remaining, before.median, before.interval)
-    if best.narrowing < 1e-3:
-        raise Refusal(
-            f"no run of up to {budget:.3g} FLOPs would narrow the interval by 0.1 %; what is left is the floor and the "
-            "noise of one run: raise the budget, or measure the noise with another seed"
-        )
+    choice = choose(fit, target, budget_flops, candidates, hardware)
+    parts = choice.remaining(choice.beliefs)
+    order, why = _order(fit, choice, criterion)
+    best, *others = [choice.candidate(int(i), float(parts[i])) for i in order[: RUNNERS_UP + 1]]
     return NextRun(
         params=best.params,
         tokens=best.tokens,
         flops=best.flops,
         cost=price(best.flops, hardware=hardware),
-        interval_before=before.interval,
+        interval_before=choice.before.interval,
         interval_after=best.interval_after,
-        reason=_reason(best, before.interval, len(candidates), budget),
-        runners_up=tuple(others[:RUNNERS_UP]),
+        reason=f"expected to {why}: the most per FLOP and dollar of the {_crowd(choice)}",
+        runners_up=tuple(others),
     )
 
 
-def _before(fit: Fit, target: tuple[float, float] | float) -> Forecast:
-    if isinstance(target, tuple):
-        return forecast_loss(fit, params=target[0], tokens=target[1], level=LEVEL)
-    return forecast_loss(fit, flops=target, level=LEVEL)
+def next_runs(
+    fit: Fit,
+    count: int,
+    *,
+    target: Point,
+    budget_flops: float | None = None,
+    candidates: Sequence[Point] | None = None,
+    hardware: str = "h100",
+) -> NextRuns:
+    """Choose several runs that are trained together: greedily, each with the ones before it as if they were seen.
 
-
-def _reason(best: Candidate, before: Interval, count: int, budget: float) -> str:
-    return (
-        f"expected to narrow the target's {LEVEL:.0%} interval from {before} to {best.interval_after} "
-        f"({best.narrowing:.0%}): the most per FLOP of the {count} candidates of up to {budget:.3g} FLOPs "
-        "that reach half of the greatest narrowing"
+    Fewer are proposed where a further one would narrow the interval by less than 0.1 %. The same place may come up
+    again: that is another seed. `budget_flops` is what one run may take; arguments and errors as of `next_run`.
+    """
+    if not 1 <= count <= MOST_RUNS:
+        raise InputError(f"the number of runs lies between 1 and {MOST_RUNS}, not {count}")
+    choice = choose(fit, target, budget_flops, candidates, hardware)
+    beliefs, chosen, left = choice.beliefs, list[Candidate](), 1.0
+    for _ in range(count):
+        parts = choice.remaining(beliefs)
+        gains = left - parts
+        if gains.max() < LEAST:
+            break
+        pick = int(rank(gains, choice.flops)[0])
+        left, beliefs = float(parts[pick]), beliefs.after(pick + 1)
+        chosen.append(choice.candidate(pick, left))
+    if not chosen:
+        raise _nothing(choice)
+    before, after = choice.before.interval, chosen[-1].interval_after
+    reason = (
+        f"expected to narrow the target's {LEVEL:.0%} interval from {before} to {after}, chosen from {_crowd(choice)}"
     )
+    if len(chosen) < count:
+        reason += f"; after {len(chosen)} another would narrow it by less than {LEAST:.1%}"
+    cost = price(sum(run.flops for run in chosen), hardware=hardware)
+    return NextRuns(tuple(chosen), cost, before, after, reason)
 
 
-def _candidates(fit: Fit, budget: float) -> Array:
-    """A grid of affordable runs as the law reads them, [C, K]."""
-    flops = budget * 10 ** -np.linspace(0, DECADES, STEPS)
-    if len(fit.inputs) == 1:
-        return flops[:, None]
-    params = np.sqrt(flops[:, None] / (6 * RATIOS)).ravel()
-    return np.stack([params, np.repeat(flops, len(RATIOS)) / (6 * params)], axis=1)
-
-
-def _remaining(fit: Fit, point: Array, candidates: Array) -> Array:
-    """Standard deviation of the target's log loss after each candidate, over the one before, [C]."""
-    posterior = fit.posterior
-    log_target, log_candidates = np.log(point), np.log(candidates)
-    target = np.log(fit.sample(point, of="law"))
-    seen = _without_node_means(np.log(fit.sample(candidates, of="law")), posterior.nodes)
-    inner = _without_node_means(target, posterior.nodes)[:, 0]
-    between = target[:, 0] - inner
-    gap_target = posterior.missed_covariance(log_target, log_target)[0, 0]
-    gap_seen = np.diag(posterior.missed_covariance(log_candidates, log_candidates))
-    covariance = inner @ seen / len(inner) + posterior.missed_covariance(log_target, log_candidates)[0]
-    compute = coordinates(log_candidates)[:, 0]
-    tilt = np.exp(priors.TILT * np.maximum(posterior.top - compute, 0))
-    run_noise = float((posterior.sigma**2).mean()) + priors.RUN_FLOOR**2
-    noise = float((posterior.sigma**2).mean()) * tilt**2 + priors.RUN_FLOOR**2
-    reducible = float(inner.var()) + gap_target
-    kept = float(between.var()) + run_noise
-    gain = np.minimum(covariance**2 / ((seen**2).mean(0) + gap_seen + noise), reducible)
-    return np.sqrt((reducible - gain + kept) / (reducible + kept))
-
-
-def _without_node_means(values: Array, nodes: Index) -> Array:
-    """Subtract from draws [S, C] the mean of their node."""
-    out = values.copy()
-    for node in np.unique(nodes):
-        out[nodes == node] -= values[nodes == node].mean(0)
-    return out
-
-
-def _rank(candidates: Array, remaining: Array, median: float, before: Interval) -> list[Candidate]:
-    """Candidates that reach half of the greatest narrowing, most narrowing per FLOP first."""
-    made = []
-    for point, part in zip(candidates, remaining, strict=True):
-        after = replace(
-            before,
-            lower=float(median * (before.lower / median) ** part),
-            upper=float(median * (before.upper / median) ** part),
+def _order(fit: Fit, choice: Choice, criterion: Criterion) -> tuple[Index, str]:
+    """Candidates, best first, and what the best is expected to do."""
+    if criterion == "regret":
+        now, after = expected_regret(fit, choice.before.flops, choice.points)
+        if now <= 0 or (now - after.min()) < LEAST * now:
+            raise Refusal(
+                f"the split of {choice.before.flops:.3g} FLOPs has an expected regret of {now:.3%} of the loss, and no "
+                f"run of up to {choice.budget:.3g} FLOPs would lower it; take criterion interval"
+            )
+        order = rank(now - after, choice.flops)
+        return (
+            order,
+            f"lower the expected regret of the target's split from {now:.3%} to {after[order[0]]:.3%} of the loss",
         )
-        narrowing = 1 - (after.upper - after.lower) / (before.upper - before.lower)
-        params, tokens = (float(point[0]), float(point[1])) if len(point) == 2 else (None, None)
-        flops = float(6 * point.prod()) if len(point) == 2 else float(point[0])
-        made.append(Candidate(params, tokens, flops, after, float(narrowing)))
-    greatest = max(candidate.narrowing for candidate in made)
-    kept = [candidate for candidate in made if candidate.narrowing >= KEEP * greatest]
-    return sorted(kept, key=lambda candidate: -candidate.narrowing / candidate.flops)
+    if criterion != "interval":
+        raise InputError(f"there is no criterion {criterion!r}; there are {', '.join(CRITERIA)}")
+    parts = choice.remaining(choice.beliefs)
+    order = rank(1 - parts, choice.flops)
+    if 1 - parts.min() < LEAST:
+        raise _nothing(choice)
+    best = choice.candidate(int(order[0]), float(parts[order[0]]))
+    ends = f"from {choice.before.interval} to {best.interval_after} ({best.narrowing:.1%})"
+    return order, f"narrow the target's {LEVEL:.0%} interval {ends}"
+
+
+def _crowd(choice: Choice) -> str:
+    return f"{len(choice.points)} candidates of up to {choice.budget:.3g} FLOPs that reach half of the greatest gain"
+
+
+def _nothing(choice: Choice) -> Refusal:
+    return Refusal(
+        f"no run of up to {choice.budget:.3g} FLOPs would narrow the interval by {LEAST:.1%}; what is left is the "
+        "floor and the noise of one run: raise the budget, or measure the noise with another seed"
+    )

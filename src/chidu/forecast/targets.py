@@ -8,20 +8,23 @@ from pathlib import Path
 from typing import Protocol
 
 from chidu.errors import InputError
-from chidu.runs import SPELLINGS, check_number, read_rows
 from chidu.stats import Interval
 from chidu.store import write_text
+from chidu.tables.delimited import read_rows
+from chidu.tables.numbers import check_number
+from chidu.tables.spelling import SPELLINGS
 
 ANSWERS = ("median", "lower", "upper")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """A run that was not trained: `params` and `tokens`, or `flops`."""
+    """A run that was not trained: `params` and `tokens`, or `flops`; `unique_tokens` for a law of repeated data."""
 
     params: float | None = None
     tokens: float | None = None
     flops: float | None = None
+    unique_tokens: float | None = None
     columns: Mapping[str, str] = field(default_factory=dict)
     """The row's own columns, as they stood."""
 
@@ -52,7 +55,7 @@ def read_targets(path: str | Path, columns: Mapping[str, str] | None = None) -> 
     rows, header = read_rows(path)
     lower = {name.lower(): name for name in header}
     names = {}
-    for ours in ("params", "tokens", "flops"):
+    for ours in ("params", "tokens", "flops", "unique_tokens"):
         found = [lower[spelling] for spelling in (ours, *SPELLINGS[ours]) if spelling in lower]
         theirs = (columns or {}).get(ours) or (found[0] if found else None)
         if theirs is not None and theirs not in header:

@@ -64,6 +64,18 @@ class _Running:
     tries: int
 
 
+KEPT_MEMORY = {
+    "MALLOC_MMAP_THRESHOLD_": "2000000000",
+    "MALLOC_TRIM_THRESHOLD_": "4000000000",
+    "MALLOC_TOP_PAD_": "67108864",
+    "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
+}
+"""How glibc's malloc serves a worker: freed memory is kept, and large pages are asked for.
+
+By default every tensor of some megabytes is mapped anew and faulted in page by page: small rungs on the CPU took 1.1 to
+1.5 times as long (docs/LOG.md). Other C libraries ignore this, and what the user has set wins."""
+
+
 @dataclass(frozen=True)
 class LocalLauncher:
     """One process a core or GPU of this machine."""
@@ -115,7 +127,7 @@ class LocalLauncher:
         write_json(job.file, {**job.spec, "machine": machine})
         # Threads that wait must sleep: spinning, they hold up each other as soon as the machine has other work.
         threads = {"OMP_NUM_THREADS": str(self.threads), "MKL_NUM_THREADS": str(self.threads)}
-        environment = {**os.environ, "OMP_WAIT_POLICY": "PASSIVE", **threads}
+        environment = {**KEPT_MEMORY, **os.environ, "OMP_WAIT_POLICY": "PASSIVE", **threads}
         with job.file.with_suffix(".stderr").open("wb") as log:
             process = subprocess.Popen(
                 [sys.executable, "-m", "chidu.training", str(job.file)],

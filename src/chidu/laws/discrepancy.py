@@ -1,6 +1,7 @@
 """What the law gets wrong: a Gaussian process on the log of the reducible loss, in a few features.
 
-Its inputs are log10 compute and, where params are known, log10 tokens/param; its kernel is Matern 3/2 (Rasmussen and
+Its inputs are log10 compute and, where params are known, log10 tokens/param (and log10 passes over the data, for a law
+of repeated data); its kernel is Matern 3/2 (Rasmussen and
 Williams 2006, eq. 4.17). A partial pivoted Cholesky factor (Harbrecht et al. 2012) turns the kernel of I rows into
 M features, K ~ Z Z', with what the features miss kept on the diagonal (as in FITC, Snelson and Ghahramani 2006). Far
 from every row the features fade and the missed part grows to one: so the interval widens with distance.
@@ -12,18 +13,22 @@ import numpy as np
 
 from chidu.stats import Array
 
-LENGTHS = np.array([4.0, 2.0])
-"""Over which decades of compute, and of tokens/param, the discrepancy changes."""
+LENGTHS = np.array([4.0, 2.0, 2.0])
+"""Over which decades of compute, of tokens/param, and of passes over the data, the discrepancy changes."""
 FEATURES = 24
 TOLERANCE = 1e-4
 """Stop adding features where every row's missed part is below this."""
 
 
 def coordinates(x_IK: Array) -> Array:
-    """Log10 of compute and of tokens/param from natural logs of (params, tokens); log10 of compute from log flops."""
+    """Log10 of compute and of tokens/param from natural logs of (params, tokens); log10 of compute from log flops.
+
+    With unique tokens as a third column, log10 of tokens / unique tokens comes third.
+    """
     if x_IK.shape[1] == 1:
         return x_IK / np.log(10)
-    return np.stack([x_IK.sum(1) + np.log(6), x_IK[:, 1] - x_IK[:, 0]], axis=1) / np.log(10)
+    pairs = [x_IK[:, :2].sum(1) + np.log(6), x_IK[:, 1] - x_IK[:, 0]]
+    return np.stack([*pairs, *[x_IK[:, 1] - x_IK[:, j] for j in range(2, x_IK.shape[1])]], axis=1) / np.log(10)
 
 
 def matern(u_IJ: Array, v_KJ: Array) -> Array:

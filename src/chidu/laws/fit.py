@@ -12,11 +12,14 @@ from typing import Any, Literal
 import numpy as np
 
 from chidu.accounting import law_flops
-from chidu.errors import InputError
+from chidu.errors import InputError, Refusal
 from chidu.laws.design import check_enough, choose_form, make_arrays
-from chidu.laws.diagnose import check_pooling, diagnose
+from chidu.laws.diagnose import check_falling, diagnose
 from chidu.laws.forms import FORMS, Form
-from chidu.laws.posterior import Posterior, infer
+from chidu.laws.pooling import keep_group, others_of_apart_groups
+from chidu.laws.posterior import Posterior, drawn_forms, infer
+from chidu.laws.priors import NOISE
+from chidu.laws.resample import KINDS, group_rows
 from chidu.laws.select import NDBool, far_above, forecast_rows, replicate_noise, select_runs
 from chidu.laws.solver import Reference, bootstrap_reference, fit_reference
 from chidu.runs import RunTable
@@ -50,7 +53,7 @@ class Fit:
     """A power law towards a floor, fitted to runs."""
 
     form: str
-    """`chinchilla` (params, tokens) or `frontier` (flops); see `forms/`."""
+    """Its key in `forms/`, such as `chinchilla` (params, tokens) or `frontier` (flops)."""
     names: tuple[str, ...]
     parameters: dict[str, float]
     """The reference optimum (2404.10102): Huber's loss, delta 1e-3, of log losses."""
@@ -67,35 +70,57 @@ class Fit:
     warnings: tuple[str, ...]
     seed: int
     draws: int
+    bootstrap: str
+    """What the bootstrap of the parameters resamples; see `resample.py`."""
     objective: float
     """Sum of Huber's losses at the reference optimum."""
     theta: Array = field(repr=False)
     """The reference optimum as the solver sees it, [P]."""
-    posterior: Posterior = field(repr=False)
+    drawn: Posterior | None = field(repr=False)
+    """What forecasts are drawn from; None for a form that only describes."""
+
+    @property
+    def posterior(self) -> Posterior:
+        """What forecasts are drawn from.
+
+        Raises:
+            Refusal: chidu draws no forecasts from this form.
+        """
+        if self.drawn is None:
+            raise Refusal(
+                f"the {self.form} law describes runs, but its forecasts were never tested, so chidu makes none; "
+                "forecast with form='auto'"
+            )
+        return self.drawn
 
     @cached_property
     def intervals(self) -> dict[str, Interval]:
         """90 % bootstrap interval of each parameter: of the description, not of a forecast. Computed when asked for."""
         shape = FORMS[self.form]
         x, y, centre = make_arrays(self.runs, shape)
-        laws = bootstrap_reference(shape, self.theta, x, y, self.draws, self.seed)
+        groups = group_rows(self.runs) if self.bootstrap == "groups" else None
+        kind = self.bootstrap
+        laws = bootstrap_reference(shape, self.theta, x, y, self.draws, self.seed, kind=kind, groups=groups)
         values = shape.natural(laws, centre)
         return {name: quantile_interval(values[:, j], 0.9) for j, name in enumerate(self.names)}
 
     @property
     def inputs(self) -> tuple[str, ...]:
-        """What the law reads: params and tokens, or flops."""
+        """What the law reads: params and tokens, or flops, or what its form names."""
         return FORMS[self.form].inputs
 
     @property
     def table_hash(self) -> str:
         """Hash of the fitted rows' content."""
-        return hash_json([[run.params, run.tokens, run.flops, run.loss] for run in self.runs])
+        names = ["params", "tokens", "flops", "loss"]
+        names += [name for name in self.inputs if name not in names]
+        return hash_json([[getattr(run, name) for name in names] for run in self.runs])
 
     @property
     def signature(self) -> str:
         """What reproduces this fit."""
-        return f"form={self.form} runs={len(self.runs)}:{self.table_hash} seed={self.seed} draws={self.draws}"
+        kind = "" if self.bootstrap == "runs" else f" bootstrap={self.bootstrap}"
+        return f"form={self.form} runs={len(self.runs)}:{self.table_hash} seed={self.seed} draws={self.draws}{kind}"
 
     def law(self, *inputs: Array | float) -> Array:
         """The reference curve, nats per token: `law(params, tokens)` or `law(flops)`, arrays or numbers."""
@@ -110,26 +135,44 @@ class Fit:
     def sample(self, targets: Array, of: Of = "run") -> Array:
         """Draws of the loss at targets [T, 2] of (params, tokens), or [T] or [T, 1] of flops: [draws, T].
 
-        A target's draws do not depend on which other targets are asked for.
+        A law of repeated data reads [T, 3], unique tokens last; of two columns it takes the tokens as fresh. A target's
+        draws do not depend on which other targets are asked for.
         """
-        columns = np.asarray(targets, dtype=float)
-        columns = columns[:, None] if columns.ndim == 1 else columns
+        posterior, columns = self.posterior, np.asarray(targets, dtype=float)
+        columns = self.complete(columns[:, None] if columns.ndim == 1 else columns)
         if columns.shape[1] != len(self.inputs):
             raise InputError(f"targets need {len(self.inputs)} columns, {' and '.join(self.inputs)}")
         if not (np.isfinite(columns) & (columns > 0)).all():
             raise InputError("a target's params, tokens and flops must be positive, finite numbers")
-        return np.exp(self.posterior.log_loss(np.log(columns), of))
+        return np.exp(posterior.log_loss(np.log(columns), of))
 
-    def target(self, params: float | None, tokens: float | None, flops: float | None) -> Array:
-        """Order a target's numbers as the law reads them, [1, K].
+    def complete(self, targets: Array) -> Array:
+        """Targets of params and tokens as the law reads them: where it reads unique tokens too, all are fresh."""
+        if self.form == "repetition" and targets.shape[1] == 2:
+            return np.concatenate([targets, targets[:, 1:]], axis=1)
+        return targets
+
+    def target(
+        self,
+        params: float | None,
+        tokens: float | None,
+        flops: float | None,
+        unique_tokens: float | None = None,
+    ) -> Array:
+        """Order a target's numbers as the law reads them, [1, K]; tokens are fresh where unique_tokens is None.
 
         Raises:
             InputError: a number is missing.
+            Refusal: chidu draws no forecasts from this form.
         """
-        if len(self.inputs) == 2:
+        if self.inputs != ("flops",):
+            _ = self.posterior
             if params is None or tokens is None:
                 raise InputError("this law was fitted on params and tokens: give both of the target's")
-            return np.array([[params, tokens]], dtype=float)
+            columns = self.complete(np.array([[params, tokens]], dtype=float))
+            if unique_tokens is not None and columns.shape[1] == 3:
+                columns[0, 2] = unique_tokens
+            return columns
         if flops is None and params is not None and tokens is not None:
             flops = law_flops(params, tokens)
         if flops is None:
@@ -142,18 +185,21 @@ class Fit:
         params: float | None = None,
         tokens: float | None = None,
         flops: float | None = None,
+        unique_tokens: float | None = None,
         level: float = 0.9,
         of: Of = "run",
     ) -> Prediction:
         """The loss at one point with its interval: of the next run there, or of the law."""
-        values = self.sample(self.target(params, tokens, flops), of)[:, 0]
+        values = self.sample(self.target(params, tokens, flops, unique_tokens), of)[:, 0]
         return Prediction(float(np.median(values)), quantile_interval(values, level), of)
 
     def __str__(self) -> str:
         """The law, its parameters, what was set aside, the warnings."""
         lines = [f"{self.form} law of {len(self.runs)} runs, Huber's loss on log loss ({self.objective:.6g})"]
+        over = {"runs": "", "groups": " over groups", "wild": ", wild"}[self.bootstrap]
         for name in self.names:
-            lines.append(f"  {name:<6} {self.parameters[name]:<10.5g} 90 % bootstrap interval {self.intervals[name]}")
+            interval = f"90 % bootstrap interval{over} {self.intervals[name]}"
+            lines.append(f"  {name:<6} {self.parameters[name]:<10.5g} {interval}")
         source = f"{self.noise_freedom} degrees of freedom" if self.noise_freedom else "from the residuals"
         lines.append(f"  noise  {self.noise:.2%} of loss between runs ({source})")
         if self.runs.set_aside:
@@ -168,42 +214,65 @@ class Fit:
             "form": self.form,
             "parameters": self.parameters,
             "intervals": {name: interval.to_json() for name, interval in self.intervals.items()},
+            "bootstrap": self.bootstrap,
             "noise": self.noise,
             "noise_freedom": self.noise_freedom,
             "objective": self.objective,
             "runs": len(self.runs),
             "forecast_runs": int(self.used.sum()),
             "set_aside": [{"row": gone.row, "run": gone.run, "reason": gone.reason} for gone in self.runs.set_aside],
-            "form_weights": self.posterior.weights,
+            "form_weights": self.drawn.weights if self.drawn else {},
             "warnings": list(self.warnings),
             "signature": self.signature,
         }
 
 
-def fit(runs: RunTable, *, form: str = "auto", seed: int = 0, draws: int = 1000) -> Fit:
+def fit(
+    runs: RunTable,
+    *,
+    form: str = "auto",
+    group: str | None = None,
+    seed: int = 0,
+    draws: int = 1000,
+    bootstrap: str = "runs",
+) -> Fit:
     """Fit a law to runs.
 
     Args:
         runs: the table; dirty rows are set aside with reasons (`select.py`).
-        form: `chinchilla` (also `tied`, `coupled`), `frontier`, or `auto`: frontier where params are not known.
+        group: fit the runs of this group or family alone.
+        form: one of `FORMS`, or `auto`: chinchilla, or frontier where params are not known.
         seed: of the bootstrap and of the posterior draws.
         draws: number of both.
+        bootstrap: what the parameters' intervals are resampled over: `runs`, `groups` of runs, or the signs of the
+            residuals (`wild`); see `resample.py`.
 
     Raises:
-        InputError: an unknown form, a form whose columns the table lacks, or fewer runs than parameters.
-        Refusal: the runs are all alike, or of groups that one law cannot serve.
+        InputError: an unknown form, group or bootstrap, a form whose columns the table lacks, fewer runs than
+            parameters, or too few groups.
+        Refusal: the runs are all alike, or their loss does not fall with compute.
     """
     shape = choose_form(runs, form)
+    if bootstrap not in KINDS:
+        raise InputError(f"there is no bootstrap over {bootstrap!r}; there are {', '.join(KINDS)}")
+    runs = keep_group(runs, group) if group is not None else runs
     runs = replace(runs, runs=tuple(run.with_flops() for run in runs))
-    table = select_runs(runs, frontier=shape.inputs == ("flops",))
+    frontier = shape.inputs == ("flops",)
+    sizes = ("params", "tokens") if frontier else shape.inputs
+    table = select_runs(runs, frontier=frontier, sizes=sizes)
     check_enough(table, shape)
-    table, reference = _fit_without_diverged(table, shape)
+    check_falling(table)
+    table, reference = _fit_without_strangers(table, shape)
     x, y, centre = make_arrays(table, shape)
     residuals = y - shape.log_loss(reference.theta[None], x)[0]
-    check_pooling(table, residuals)
+    if bootstrap == "groups":
+        group_rows(table)
     used = forecast_rows(table, shape.inputs)
-    measured, freedom = replicate_noise(table)
-    posterior = infer((x + centre)[used], y[used], measured=measured, freedom=freedom, draws=draws, seed=seed)
+    measured, freedom = replicate_noise(table, sizes)
+    forms, rows = drawn_forms(shape.key), (x + centre)[used]
+    posterior = (
+        infer(rows, y[used], measured=measured, freedom=freedom, draws=draws, seed=seed, forms=forms) if forms else None
+    )
     noise = measured if measured is not None else _residual_noise(residuals, len(shape.names), posterior)
     return Fit(
         form=shape.key,
@@ -217,9 +286,10 @@ def fit(runs: RunTable, *, form: str = "auto", seed: int = 0, draws: int = 1000)
         warnings=diagnose(table, residuals, noise, used),
         seed=seed,
         draws=draws,
+        bootstrap=bootstrap,
         objective=reference.objective,
         theta=reference.theta,
-        posterior=posterior,
+        drawn=posterior,
     )
 
 
@@ -228,20 +298,22 @@ def _parameters(shape: Form, reference: Reference, centre: Array) -> dict[str, f
     return {name: float(value) for name, value in zip(shape.names, values, strict=True)}
 
 
-def _fit_without_diverged(table: RunTable, shape: Form) -> tuple[RunTable, Reference]:
-    """Fit; set aside what lies far above the law; fit again until nothing does."""
+def _fit_without_strangers(table: RunTable, shape: Form) -> tuple[RunTable, Reference]:
+    """Fit; set aside groups that one law cannot serve and what lies far above the law; again until nothing does."""
     while True:
         x, y, _ = make_arrays(table, shape)
         reference = fit_reference(shape, x, y)
-        gone = far_above(y - shape.log_loss(reference.theta[None], x)[0], len(shape.names))
+        residuals = y - shape.log_loss(reference.theta[None], x)[0]
+        gone = others_of_apart_groups(table, residuals) or far_above(residuals, len(shape.names))
         if not gone:
             return table, reference
         table = table.without(gone)
+        check_enough(table, shape)
 
 
-def _residual_noise(residuals: Array, parameters: int, posterior: Posterior) -> float:
-    """A robust sd of the residuals, corrected for the parameters; the posterior's where there are too few."""
+def _residual_noise(residuals: Array, parameters: int, posterior: Posterior | None) -> float:
+    """A robust sd of the residuals, corrected for the parameters; where there are too few, what is believed of it."""
     left = len(residuals) - parameters
     if left < 3:
-        return float(np.median(posterior.sigma))
+        return float(np.median(posterior.sigma)) if posterior else NOISE
     return float(1.4826 * np.median(np.abs(residuals)) * np.sqrt(len(residuals) / left))

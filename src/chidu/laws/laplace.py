@@ -11,13 +11,10 @@ covariance is S = D + V V', D diagonal, V = tau w Z. Everything below goes throu
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from chidu.laws import priors
 from chidu.laws.forms.form import Form
-from chidu.stats import Array
-
-Index = NDArray[np.intp]
+from chidu.stats import Array, Index
 
 ROUNDS = 40
 
@@ -96,20 +93,33 @@ def _solve(rows: Rows, local: Local, error_BI: Array) -> Array:
     return plain - local.v / local.noise * (inside @ rows.z.T)
 
 
-def _loss(form: Form, rows: Rows, settings: Settings, theta: Array, local: Local) -> Array:
-    """Minus log posterior of theta with S held fixed, [B]."""
-    error = rows.y - form.log_loss(theta, rows.x)
+def _loss(form: Form, rows: Rows, settings: Settings, theta: Array, error: Array, local: Local) -> Array:
+    """Minus log posterior of theta, whose residuals are given, with S held fixed, [B]."""
     balance = form.balance(theta, rows.balance_at)[0] / priors.BALANCE_SD
     prior = (((theta - settings.mean) / settings.sd) ** 2).sum(1) + balance**2
     return 0.5 * ((error * _solve(rows, local, error)).sum(1) + prior)
 
 
-def _linearise(form: Form, rows: Rows, settings: Settings, theta: Array, mixing: Array, outer_IMM: Array) -> Local:
+def _squares(z_IM: Array) -> Array:
+    """Products of each row's features, every pair once, [I, M (M + 1) / 2]."""
+    upper = np.triu_indices(z_IM.shape[1])
+    return z_IM[:, upper[0]] * z_IM[:, upper[1]]
+
+
+def _symmetric(pairs_BK: Array, features: int) -> Array:
+    """Sums of `_squares` as matrices, [B, M, M]."""
+    first, second = np.triu_indices(features)
+    out = np.empty((len(pairs_BK), features, features))
+    out[:, first, second] = out[:, second, first] = pairs_BK
+    return out
+
+
+def _linearise(form: Form, rows: Rows, settings: Settings, theta: Array, mixing: Array, squares_IK: Array) -> Local:
     f, share, slopes = form.gradient(theta, rows.x)
     v = settings.tau[:, None] * share
     noise = (settings.sigma[:, None] * rows.scale) ** 2 / mixing + v**2 * rows.missed
     features = rows.z.shape[1]
-    inner = (v**2 / noise @ outer_IMM).reshape(-1, features, features) + np.eye(features)
+    inner = _symmetric(v**2 / noise @ squares_IK, features) + np.eye(features)
     inverse = np.linalg.inv(inner).astype(np.float64, copy=False)
     error = rows.y - f
     right = np.concatenate([slopes, error[..., None]], axis=-1)
@@ -128,22 +138,22 @@ def _linearise(form: Form, rows: Rows, settings: Settings, theta: Array, mixing:
 
 def find_modes(form: Form, rows: Rows, settings: Settings, start_BP: Array, rounds: int = ROUNDS) -> Modes:
     """Climb to the most probable theta of each setting by damped Gauss-Newton, re-weighting outliers on the way."""
-    features = rows.z.shape[1]
-    outer = (rows.z[:, :, None] * rows.z[:, None]).reshape(len(rows.y), features**2)
+    squares = _squares(rows.z)
     theta, mixing = start_BP.copy(), np.ones((len(start_BP), len(rows.y)))
     damping, moving = np.full(len(theta), 1e-3), np.arange(len(theta))
     eye = np.eye(theta.shape[1])
     for _ in range(rounds):
         part, here = settings.take(moving), theta[moving]
-        local = _linearise(form, rows, part, here, mixing[moving], outer)
+        local = _linearise(form, rows, part, here, mixing[moving], squares)
         diagonal = np.einsum("bii->bi", local.precision) * damping[moving, None]
         step = np.linalg.solve(local.precision + diagonal[..., None] * eye, local.pull[..., None])[..., 0]
         trial = here + np.clip(step, -0.7, 0.7)
-        better = _loss(form, rows, part, trial, local) <= _loss(form, rows, part, here, local)
+        error = rows.y - form.log_loss(trial, rows.x)
+        better = _loss(form, rows, part, trial, error, local) <= _loss(form, rows, part, here, local.error, local)
         theta[moving] = np.where(better[:, None], trial, here)
         damping[moving] = np.where(better, np.maximum(damping[moving] * 0.2, 1e-9), damping[moving] * 8 + 1e-4)
         scale = part.sigma[:, None] * rows.scale
-        error = rows.y - form.log_loss(theta[moving], rows.x)
+        error = np.where(better[:, None], error, local.error)
         surprise = scale / mixing[moving] * _solve(rows, local, error)
         new = (priors.STUDENT + 1) / (priors.STUDENT + surprise**2)
         settled = better & (np.abs(step).max(1) < 2e-4) & (np.abs(new - mixing[moving]).max(1) < 2e-2)
@@ -151,8 +161,10 @@ def find_modes(form: Form, rows: Rows, settings: Settings, start_BP: Array, roun
         moving = moving[~(settled | (damping[moving] > 1e6))]
         if len(moving) == 0:
             break
-    local = _linearise(form, rows, settings, theta, mixing, outer)
-    evidence = -_loss(form, rows, settings, theta, local) - 0.5 * local.log_det - np.log(settings.sd).sum(1)
+    local = _linearise(form, rows, settings, theta, mixing, squares)
+    evidence = (
+        -_loss(form, rows, settings, theta, local.error, local) - 0.5 * local.log_det - np.log(settings.sd).sum(1)
+    )
     evidence = evidence - 0.5 * np.linalg.slogdet(local.precision)[1]
     evidence = evidence + (priors.STUDENT / 2 * (np.log(mixing) - mixing + 1)).sum(1)
     return Modes(theta, mixing, local, evidence)

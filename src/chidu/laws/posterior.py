@@ -2,7 +2,8 @@
 
 A fit and its bootstrap claim too much: on published ladders their 90 % intervals cover about 70 %. Here several forms
 (Chinchilla, tied exponents, coupled), noise scales and discrepancies are averaged by their evidence, and the floor by
-its prior (a *cut* posterior, Plummer 2015: the curvature of small runs is not let to speak about it; see `priors`).
+its prior, with little say of the evidence (nearly a *cut* posterior, Plummer 2015: the curvature of small runs tells
+little about the floor; see `priors`).
 """
 
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from chidu.laws.laplace import Index, Modes, Rows, Settings, find_modes
 from chidu.stats import Array
 
 SPLIT_FORMS = ("chinchilla", "tied", "coupled")
+OWN_FORMS = ("frontier", "kaplan", "repetition")
+"""Forms whose forecasts are drawn from themselves alone."""
 NEAR_TOP = 1.5
 """Decades below the largest run within which the lowest losses are looked up."""
 
@@ -36,7 +39,7 @@ class Draws:
     node: Index
     """Which node of the floor's prior a draw belongs to, [S]."""
     normal: Array
-    """Two standard normals a draw, for the discrepancy that the features miss and for the run's noise, [S, 2].
+    """For the discrepancy that the features miss a standard normal, and for the run's noise a Student-t, [S, 2].
 
     They are the same for every target, so that a target's draws do not depend on which others are asked for."""
 
@@ -99,17 +102,35 @@ class Posterior:
 
     @property
     def floor(self) -> Array:
-        """The floor E of each draw, nats per token, [S]."""
-        return np.exp(np.concatenate([part.theta[:, 0] for part in self.parts]))
+        """The floor E of each draw, nats per token, [S]; zero where the form has none."""
+        parts = [np.exp(part.theta[:, 0]) if FORMS[part.form].floor else 0 * part.tau for part in self.parts]
+        return np.concatenate(parts)
 
 
 def _law(part: Draws, x_TK: Array) -> tuple[Array, Array]:
     """Log loss and log reducible loss of each draw, [S, T]."""
-    log_r, _ = FORMS[part.form].log_reducible(part.theta, x_TK)
-    return np.logaddexp(part.theta[:, :1], log_r), log_r
+    form = FORMS[part.form]
+    log_r, _ = form.log_reducible(part.theta, x_TK)
+    return np.logaddexp(part.theta[:, :1], log_r) if form.floor else log_r, log_r
 
 
-def infer(x_IK: Array, y_I: Array, *, measured: float | None, freedom: int, draws: int, seed: int) -> Posterior:
+def drawn_forms(key: str) -> tuple[str, ...]:
+    """The forms that forecasts of a fit of one form average; none where chidu draws no forecasts from it."""
+    if key in SPLIT_FORMS or key == "overtraining":
+        return SPLIT_FORMS
+    return (key,) if key in OWN_FORMS else ()
+
+
+def infer(
+    x_IK: Array,
+    y_I: Array,
+    *,
+    measured: float | None,
+    freedom: int,
+    draws: int,
+    seed: int,
+    forms: tuple[str, ...] | None = None,
+) -> Posterior:
     """Draw laws from the posterior of log losses y at natural-log inputs x (params and tokens, or flops).
 
     Args:
@@ -119,13 +140,17 @@ def infer(x_IK: Array, y_I: Array, *, measured: float | None, freedom: int, draw
         freedom: degrees of freedom behind it.
         draws: how many.
         seed: of the draws.
+        forms: the forms to average; by default those for the columns of x.
     """
+    keys = forms or (SPLIT_FORMS if x_IK.shape[1] == 2 else ("frontier",))
+    # The features stand on rows that are picked one by one: sorted, the table's own order decides nothing.
+    order = np.lexsort((y_I, *x_IK.T))
+    x_IK, y_I = x_IK[order], y_I[order]
     u = coordinates(x_IK)
     compute, features = u[:, 0], make_features(u)
-    top, centre = float(compute.max()), x_IK.mean(0)
+    top, centre = float(compute.max()), FORMS[keys[0]].centre(x_IK)
     z, missed = features.at(u)
     rows = Rows(x_IK - centre, y_I, np.exp(priors.TILT * (top - compute)), z, missed, _balance_point(centre))
-    keys = SPLIT_FORMS if x_IK.shape[1] == 2 else ("frontier",)
     parts = [_modes(FORMS[key], rows, compute, measured, freedom) for key in keys]
     weights = _weigh(parts, floor_prior_of(compute).evidence)
     rng = np.random.default_rng(seed)
@@ -143,8 +168,8 @@ def floor_prior_of(compute_I: Array) -> priors.Floor:
 def _balance_point(centre_K: Array) -> Array:
     if len(centre_K) == 1:
         return np.zeros(1)
-    middle = centre_K.sum() / 2
-    return np.array([middle - np.log(20) / 2, middle + np.log(20) / 2]) - centre_K
+    middle = centre_K[:2].sum() / 2
+    return np.array([middle - np.log(20) / 2, middle + np.log(20) / 2]) - centre_K[:2]
 
 
 def _modes(form: Form, rows: Rows, compute: Array, measured: float | None, freedom: int) -> tuple[Modes, Settings]:
@@ -172,7 +197,7 @@ def _node_priors(form: Form, rows: Rows, compute: Array) -> tuple[Array, Array]:
         log_floor = np.log(lowest * floor.fraction) + offset * floor.sd
         log_floor = min(log_floor, float(np.log(0.93 * loss.min())))
         reducible = max(float(np.median(loss)) - np.exp(log_floor), 0.2 * lowest)
-        mean, sd = priors.parameter_prior(form, log_floor, float(np.log(reducible)), floor.node_sd)
+        mean, sd = priors.parameter_prior(form, floor, log_floor, lowest, reducible)
         means.append(mean)
         sds.append(sd)
     return np.array(means), np.array(sds)
@@ -212,5 +237,5 @@ def _draw(form: Form, rows: Rows, modes: Modes, settings: Settings, counts_B: In
         settings.tau[index],
         settings.sigma[index],
         index // (len(counts_B) // len(priors.NODES)),
-        rng.standard_normal((len(index), 2)),
+        np.stack([rng.standard_normal(len(index)), rng.standard_t(priors.STUDENT, len(index))], axis=1),
     )

@@ -1,8 +1,8 @@
 """Which rows of a dirty table are fitted: every row left out is listed with a reason in words.
 
-A table may hold whole learning-rate sweeps, diverged runs, runs that went round their data many times, and undertrained
-corners. The first three are set aside. Undertrained rows stay in the reference fit, as in the published ones, but no
-forecast is drawn from them (`forecast_rows`).
+A table may hold copied rows, whole learning-rate sweeps, diverged runs, runs that went round their data many times, and
+undertrained corners. All but the last are set aside. Undertrained rows stay in the reference fit, as in the published
+ones, but no forecast is drawn from them (`forecast_rows`).
 """
 
 from collections import defaultdict
@@ -29,39 +29,62 @@ ABOVE, ABOVE_SDS = 0.05, 12.0
 """A run diverged that lies this far above the reference law: in log loss, and in robust standard deviations."""
 
 
-def select_runs(table: RunTable, *, frontier: bool) -> RunTable:
+SIZES = ("params", "tokens")
+
+
+def select_runs(table: RunTable, *, frontier: bool, sizes: tuple[str, ...] = SIZES) -> RunTable:
     """Set aside what can be shown to be unusable; the rest is fitted.
 
     Args:
         table: the runs as they were read.
         frontier: fit loss against compute alone: of a table with params, only the best runs at their compute.
+        sizes: the columns that make two runs the same cell, and that a larger run has more of: those of the law.
     """
-    repeated = _repeated(table)
+    table = table.without(_copies(table, sizes))
+    repeated = {} if "unique_tokens" in sizes else _repeated(table)
     if len(table) - len(repeated) >= FEWEST:
         table = table.without(repeated)
-    table = table.without(_worse_of_sweeps(table))
-    table = table.without(_diverged(table))
+    table = table.without(_worse_of_sweeps(table, sizes))
+    table = table.without(_diverged(table, sizes))
     return table.without(_behind_frontier(table)) if frontier and table.has_params else table
 
 
-def _cells(table: RunTable) -> list[list[int]]:
-    """Positions of the runs of one group that share params and tokens (or, where those are not known, flops)."""
+def _known(table: RunTable, sizes: tuple[str, ...]) -> tuple[str, ...]:
+    """The columns of size, or flops where some run lacks one."""
+    return sizes if not any(np.isnan(table.column(name)).any() for name in sizes) else ("flops",)
+
+
+def _cells(table: RunTable, sizes: tuple[str, ...]) -> list[list[int]]:
+    """Positions of the runs of one group that share their sizes (or, where those are not known, flops)."""
     cells = defaultdict(list)
-    sized = table.has_params
+    names = _known(table, sizes)
     for i, run in enumerate(table.runs):
-        size = (run.params, run.tokens) if sized else (run.flops,)
-        cells[(run.group, run.family, *size)].append(i)
+        cells[(run.group, run.family, *[getattr(run, name) for name in names])].append(i)
     return list(cells.values())
+
+
+def _copies(table: RunTable, sizes: tuple[str, ...]) -> dict[int, str]:
+    """Rows that say again what an earlier row said: the same size, setting, seed and loss. They are no new evidence."""
+    first: dict[tuple[object, ...], int] = {}
+    reasons = {}
+    lines = table.lines or tuple(range(1, len(table) + 1))
+    for i, run in enumerate(table.runs):
+        size = (run.params, run.tokens, run.flops, *[getattr(run, name) for name in sizes])
+        said = (run.group, run.family, *size, run.seed, *_setting(run), run.loss)
+        if said in first:
+            reasons[i] = f"a copy of row {lines[first[said]]}: same size, setting and loss"
+        first.setdefault(said, i)
+    return reasons
 
 
 def _setting(run: Run) -> tuple[float | None, float | None]:
     return run.learning_rate, run.batch_tokens
 
 
-def _worse_of_sweeps(table: RunTable) -> dict[int, str]:
+def _worse_of_sweeps(table: RunTable, sizes: tuple[str, ...]) -> dict[int, str]:
     """In each cell with settings apart by more than `SWEEP_SPREAD`, all but the best setting's runs."""
     reasons = {}
-    for cell in _cells(table):
+    for cell in _cells(table, sizes):
         losses = [table.runs[i].loss for i in cell]
         if max(losses) <= min(losses) * (1 + SWEEP_SPREAD):
             continue
@@ -81,10 +104,14 @@ def _worse_of_sweeps(table: RunTable) -> dict[int, str]:
     return reasons
 
 
-def _diverged(table: RunTable) -> dict[int, str]:
-    """Runs that a smaller and shorter one beats by far."""
-    loss = table.column("loss")
-    best = _best_within(table, ("params", "tokens") if table.has_params else ("flops",))
+def _diverged(table: RunTable, sizes: tuple[str, ...]) -> dict[int, str]:
+    """Runs that a smaller and shorter one of their own group beats by far."""
+    loss, best = table.column("loss"), np.empty(len(table))
+    labels = [(run.group, run.family) for run in table]
+    for label in set(labels):
+        here = [i for i, each in enumerate(labels) if each == label]
+        part = RunTable(tuple(table.runs[i] for i in here))
+        best[here] = _best_within(part, _known(part, sizes))
     return {
         int(i): f"diverged: its loss {loss[i]:.4g} is {loss[i] / best[i] - 1:.0%} above that of a smaller, shorter run"
         for i in np.flatnonzero(loss > DIVERGED * best)
@@ -134,15 +161,19 @@ def forecast_rows(table: RunTable, inputs: tuple[str, ...]) -> NDBool:
     everything = np.ones(len(table), dtype=bool)
     if inputs == ("flops",):
         return everything
+    if not table.has_params:
+        return everything
     enough = table.column("tokens") / table.column("params") >= UNDERTRAINED
     return enough if enough.sum() >= FEWEST else everything
 
 
-def replicate_noise(table: RunTable) -> tuple[float | None, int]:
+def replicate_noise(table: RunTable, sizes: tuple[str, ...] = SIZES) -> tuple[float | None, int]:
     """Pooled sd of log loss between runs of one cell (other seeds), and its degrees of freedom; None without any."""
     squares, freedom = 0.0, 0
     log_loss = np.log(table.column("loss"))
-    for cell in _cells(table):
+    for cell in _cells(table, sizes):
+        if len(cell) == 1:
+            continue
         squares += float(((log_loss[cell] - log_loss[cell].mean()) ** 2).sum())
         freedom += len(cell) - 1
     return (float(np.sqrt(squares / freedom)), freedom) if freedom and squares > 0 else (None, 0)

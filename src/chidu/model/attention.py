@@ -54,7 +54,7 @@ def mix(queries: Tensor, keys: Tensor, values: Tensor, sight: Sight, layer: int)
     share = heads // keys.shape[1]
     alike = sight.mask is None or (sight.mask.dim() == 4 and sight.mask.shape[1] == 1)
     if share > 1 and length == 1 and alike and sight.watch is None:  # heads of a group as rows: nothing is repeated
-        mixed = attend(queries.reshape(batch, -1, share, channels), keys, values, sight.mask)
+        mixed = _compute(queries.reshape(batch, -1, share, channels), keys, values, sight)
         return mixed.reshape(batch, 1, heads * channels)
     if share > 1:
         keys, values = keys.repeat_interleave(share, dim=1), values.repeat_interleave(share, dim=1)
@@ -62,12 +62,17 @@ def mix(queries: Tensor, keys: Tensor, values: Tensor, sight: Sight, layer: int)
         weights = attention_weights(queries, keys, sight.mask)
         sight.watch.keep(sight.part, weights)
         mixed = sight.watch.silence(sight.part, layer, weights @ values)
-    elif sight.fused:
-        mask = None if sight.mask is None else sight.mask.to(queries.dtype)
-        mixed = F.scaled_dot_product_attention(queries, keys, values, attn_mask=mask, is_causal=sight.causal)
     else:
-        mixed = attend(queries, keys, values, sight.mask)
+        mixed = _compute(queries, keys, values, sight)
     return mixed.transpose(1, 2).reshape(batch, length, heads * channels)
+
+
+def _compute(queries: Tensor, keys: Tensor, values: Tensor, sight: Sight) -> Tensor:
+    """Attention by the formula, or by torch's kernel."""
+    if not sight.fused:
+        return attend(queries, keys, values, sight.mask)
+    mask = None if sight.mask is None else sight.mask.to(queries.dtype)
+    return F.scaled_dot_product_attention(queries, keys, values, attn_mask=mask, is_causal=sight.causal)
 
 
 class Attention(nn.Module):

@@ -87,7 +87,7 @@ class _Search:
             self._extend(length)
             if not self.texts or length == self.tokens:
                 break
-            logits, self.memory = self.model.step(self.ids_NKT[:, :, -1].reshape(-1, 1), self.memory)
+            logits, self.memory = self.model.step(self.ids_NKT[:, :, -1].reshape(-1, 1), self.memory, True)
             self.logits_RV = logits[:, -1]
         for place, text in enumerate(self.texts):  # those that never stopped
             for beam in range(self.beams):

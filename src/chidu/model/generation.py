@@ -103,7 +103,7 @@ def _advance(
             logits, memory = read_prompts(model, [windows[row] for row in rows], read)
         else:
             fed = torch.tensor([windows[row][-1:] for row in rows], device=model.device)
-            logits, memory = model.step(fed, memory, last=True)
+            logits, memory = model.step(fed, memory, True, last=True)
         chosen = _choose_all(logits[:, -1], sampling, [generators[row] for row in rows], [seen[row] for row in rows])
         drawn = {row: token for row, token in zip(rows, chosen, strict=True) if token not in stops}
         if not drawn:
@@ -156,7 +156,7 @@ def read_prompts(model: Transformer, prompts: Sequence[Ids], sources: Sequence[I
     """Logits of the next token, [B, 1, V], and memory after prompts, padded on the left, and their sources."""
     tokens, segments = pad(prompts, left=True, device=model.device)
     source, source_segments = pad(sources, left=False, device=model.device) if sources is not None else (None, None)
-    return model.step(tokens, segments=segments, source=source, source_segments=source_segments, last=True)
+    return model.step(tokens, None, True, segments=segments, source=source, source_segments=source_segments, last=True)
 
 
 def pad(texts: Sequence[Ids], *, left: bool, device: torch.device) -> tuple[Tensor, Tensor | None]:

@@ -4,7 +4,16 @@ from typing import ClassVar
 
 import numpy as np
 
-from chidu.laws.forms.form import EXPONENT_GRID, Form, best_starts, bounded_exp, log_add, project
+from chidu.laws.forms.form import (
+    EXPONENT_GRID,
+    Form,
+    bend_of_terms,
+    best_starts,
+    bounded_exp,
+    log_add,
+    project,
+    stack_slopes,
+)
 from chidu.stats import Array
 
 
@@ -21,14 +30,21 @@ class Chinchilla(Form):
         a, b, alpha, beta = (theta_BP[:, j, None] for j in range(1, 5))
         n, d = x_IK[:, 0], x_IK[:, 1]
         log_r, share = log_add(a - alpha * n, b - beta * d)
-        return log_r, np.stack([share, 1 - share, -share * n, (share - 1) * d], axis=-1)
+        return log_r, stack_slopes([share, 1 - share, -share * n, (share - 1) * d])
+
+    def bend(self, theta_BP: Array, x_IK: Array, weights_BI: Array, slopes_BIP: Array) -> Array:
+        """See Form."""
+        floor, of_n, of_d = (slopes_BIP[..., j] for j in range(3))
+        n, d = x_IK[:, 0], x_IK[:, 1]
+        terms = ((floor, ((0, 1.0),)), (of_n, ((1, 1.0), (3, -n))), (of_d, ((2, 1.0), (4, -d))))
+        return bend_of_terms(weights_BI, terms, theta_BP.shape[1])
 
     def starts(self, x_IK: Array, y_I: Array) -> Array:
         """Every pair of exponents on a grid, the linear rest projected out."""
         alpha, beta = (grid.ravel() for grid in np.meshgrid(EXPONENT_GRID, EXPONENT_GRID))
         log_n, log_d = np.exp(-alpha[:, None] * x_IK[:, 0]), np.exp(-beta[:, None] * x_IK[:, 1])
         coefficients, misfit = project(np.stack([np.ones_like(log_n), log_n, log_d], axis=-1), y_I)
-        return best_starts(np.column_stack([coefficients, alpha, beta]), misfit)
+        return best_starts(np.column_stack([coefficients, alpha, beta]), misfit, alpha)
 
     def natural(self, theta_BP: Array, centre_K: Array) -> Array:
         """E, A, B, alpha, beta."""

@@ -7,7 +7,7 @@ is A / N^alpha and B / D^beta whatever k is.
 import numpy as np
 
 from chidu.laws.forms.chinchilla import Chinchilla
-from chidu.laws.forms.form import log_add
+from chidu.laws.forms.form import log_add, stack_slopes
 from chidu.stats import Array
 
 
@@ -24,7 +24,26 @@ class Coupled(Chinchilla):
         u, v = (a - alpha * n) / k, (b - beta * d) / k
         total, share = log_add(u, v)
         by_log_k = k * (total - share * u - (1 - share) * v)
-        return k * total, np.stack([share, 1 - share, -share * n, (share - 1) * d, by_log_k], axis=-1)
+        return k * total, stack_slopes([share, 1 - share, -share * n, (share - 1) * d, by_log_k])
+
+    def bend(self, theta_BP: Array, x_IK: Array, weights_BI: Array, slopes_BIP: Array) -> Array:
+        """See Form. With log R = k T, T = log(exp u + exp v), R'' / R = k^2 T' T' + (k T)''."""
+        a, b, alpha, beta, log_k = (theta_BP[:, j, None] for j in range(1, 6))
+        k, n, d = np.exp(log_k), x_IK[:, 0], x_IK[:, 1]
+        u, v = (a - alpha * n) / k, (b - beta * d) / k
+        total, share = log_add(u, v)
+        one = np.ones_like(share)
+        apart = stack_slopes([one, -one, -n * one, d * one, k * (v - u)])
+        entropy = total - share * u - (1 - share) * v
+        first = stack_slopes([share, 1 - share, -share * n, (share - 1) * d, k * entropy])
+        floor = slopes_BIP[..., 0]
+        left = weights_BI * (1 - floor)
+        out = np.zeros((len(weights_BI), 6, 6))
+        out[:, 0, 0] = (weights_BI * floor).sum(1)
+        for weight, slopes in ((left, first), (left * share * (1 - share) / k, apart)):
+            out[:, 1:, 1:] += np.swapaxes(slopes * weight[..., None], 1, 2) @ slopes
+        out[:, 5, 5] += (left * k * entropy).sum(1)
+        return out
 
     def starts(self, x_IK: Array, y_I: Array) -> Array:
         """Chinchilla's starts, with k = 1 and k = 1/2."""

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from chidu.laws.forms.form import EXPONENT_GRID, Form, best_starts, bounded_exp, project
+from chidu.laws.forms.form import EXPONENT_GRID, Form, bend_of_terms, best_starts, bounded_exp, project, stack_slopes
 from chidu.stats import Array
 
 
@@ -19,7 +19,12 @@ class Frontier(Form):
         a, alpha = theta_BP[:, 1, None], theta_BP[:, 2, None]
         c = x_IK[:, 0]
         log_r = a - alpha * c
-        return log_r, np.stack([np.ones_like(log_r), np.broadcast_to(-c, log_r.shape)], axis=-1)
+        return log_r, stack_slopes([np.ones_like(log_r), np.broadcast_to(-c, log_r.shape)])
+
+    def bend(self, theta_BP: Array, x_IK: Array, weights_BI: Array, slopes_BIP: Array) -> Array:
+        """See Form."""
+        terms = ((slopes_BIP[..., 0], ((0, 1.0),)), (slopes_BIP[..., 1], ((1, 1.0), (2, -x_IK[:, 0]))))
+        return bend_of_terms(weights_BI, terms, theta_BP.shape[1])
 
     def starts(self, x_IK: Array, y_I: Array) -> Array:
         """Every exponent on a grid, the linear rest projected out."""

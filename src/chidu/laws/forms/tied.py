@@ -1,8 +1,19 @@
 """L = E + A / N^alpha + B / D^alpha: one exponent for both (as fitted by Muennighoff et al. 2305.16264)."""
 
+from typing import ClassVar
+
 import numpy as np
 
-from chidu.laws.forms.form import EXPONENT_GRID, Form, best_starts, bounded_exp, log_add, project
+from chidu.laws.forms.form import (
+    EXPONENT_GRID,
+    Form,
+    bend_of_terms,
+    best_starts,
+    bounded_exp,
+    log_add,
+    project,
+    stack_slopes,
+)
 from chidu.stats import Array
 
 
@@ -10,7 +21,7 @@ class Tied(Form):
     """theta = (log E, a, b, alpha)."""
 
     key = "tied"
-    names = ("E", "A", "B", "alpha")
+    names: ClassVar[tuple[str, ...]] = ("E", "A", "B", "alpha")
     inputs = ("params", "tokens")
     exponents = slice(3, 4)
 
@@ -19,7 +30,13 @@ class Tied(Form):
         a, b, alpha = (theta_BP[:, j, None] for j in range(1, 4))
         n, d = x_IK[:, 0], x_IK[:, 1]
         log_r, share = log_add(a - alpha * n, b - alpha * d)
-        return log_r, np.stack([share, 1 - share, -share * n - (1 - share) * d], axis=-1)
+        return log_r, stack_slopes([share, 1 - share, -share * n - (1 - share) * d])
+
+    def bend(self, theta_BP: Array, x_IK: Array, weights_BI: Array, slopes_BIP: Array) -> Array:
+        """See Form."""
+        floor, of_n, of_d = (slopes_BIP[..., j] for j in range(3))
+        terms = ((floor, ((0, 1.0),)), (of_n, ((1, 1.0), (3, -x_IK[:, 0]))), (of_d, ((2, 1.0), (3, -x_IK[:, 1]))))
+        return bend_of_terms(weights_BI, terms, theta_BP.shape[1])
 
     def starts(self, x_IK: Array, y_I: Array) -> Array:
         """Every exponent on a grid, the linear rest projected out."""
