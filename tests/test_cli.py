@@ -17,8 +17,8 @@ from chidu.ladder.plan import Speed
 
 ROOT = Path(__file__).parents[1]
 RUNS = ROOT / "docs" / "example_runs.csv"
-VERBS = ["attend", "backtest", "data", "export", "fit", "forecast", "generate", "ladder", "next", "plan", "report"]
-VERBS += ["run", "score", "split", "train"]
+VERBS = ["attend", "backtest", "data", "eval", "export", "fit", "forecast", "generate", "ladder", "next", "plan"]
+VERBS += ["report", "run", "score", "split", "train", "tune"]
 SPEED = Speed(per_step=0.0, per_token=1e-5, per_flop=1e-10, overhead=0.1, workers=2, device="cpu")
 
 Answer = tuple[int, str, str]

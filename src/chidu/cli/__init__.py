@@ -22,6 +22,8 @@ VERBS = (
     "score",
     "generate",
     "attend",
+    "tune",
+    "eval",
     "export",
     "report",
 )

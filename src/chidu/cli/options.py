@@ -14,6 +14,7 @@ from chidu.runs import RunTable, parse_number
 
 if TYPE_CHECKING:
     from chidu.terminal import Terminal
+    from chidu.training.train import Machine
 
 UNITS = {"s": 1.0, "sec": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 
@@ -83,6 +84,16 @@ def open_terminal(quiet: bool) -> "Terminal":
     from chidu.terminal import Terminal
 
     return Terminal(quiet=quiet)
+
+
+def find_machine(device: str, threads: int) -> "Machine":
+    """Where the tensors are; the device is found out, and all cores are taken, unless said otherwise."""
+    from chidu.ladder.machine import find_device
+    from chidu.training.train import Machine
+
+    if threads < 0:
+        raise InputError(f"--threads {threads}: it must not be negative")
+    return Machine(device=device or find_device(), threads=threads or os.cpu_count() or 1)
 
 
 def fail(code: int, message: str, error: Exception | None = None) -> int:
