@@ -7,6 +7,7 @@ import pytest
 
 from chidu.tasks.metrics.divergence import frontier_area, similarity
 from chidu.tasks.metrics.diversity import distinct, repetition
+from chidu.tasks.score import make_score
 
 
 def test_distinct_and_repetition_by_hand() -> None:
@@ -16,6 +17,14 @@ def test_distinct_and_repetition_by_hand() -> None:
     assert repetition(texts, 2, False).measure.value() == pytest.approx((1 / 3 + 0) / 2)
     assert distinct(["天天向上"], 1, True).measure.value() == pytest.approx(3 / 4)
     assert distinct([""], 2, False).measure.value() == 0
+
+
+def test_the_interval_of_distinct_words_holds_the_value() -> None:
+    rng = random.Random(1)
+    texts = [" ".join(f"w{rng.randrange(400)}" for _ in range(20)) for _ in range(60)]
+    score = make_score("generation", distinct(texts, 1, False))
+    assert score.interval.lower < score.value < score.interval.upper
+    assert score.interval.upper - score.interval.lower < 0.1
 
 
 def test_the_frontier_of_equal_and_of_disjoint_distributions() -> None:

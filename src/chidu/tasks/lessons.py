@@ -26,6 +26,9 @@ from chidu.tasks.tuned import Head, Tuned
 from chidu.training.objectives import Batch, losses, masked_tokens
 from chidu.training.packing import Pair, Rows, pack_answers, pack_pairs
 
+NOWHERE = (0, 0)
+"""Where a window without the answer points: at the question's first token, as in BERT's reading of long passages."""
+
 
 class Lesson(Protocol):
     """Batches of one split, the same for the same (seed, step)."""
@@ -179,7 +182,7 @@ class Spanned:
         tokens, segments = pad([passage.tokens for passage in members], head.body.device)
         types, _ = pad([passage.types for passage in members], head.body.device)
         starts, ends = head(tokens, segments=segments, types=types if head.config.token_types else None)
-        wanted = torch.tensor([passage.answer for passage in members], device=tokens.device)
+        wanted = torch.tensor([passage.answer or NOWHERE for passage in members], device=tokens.device)
         total = sum(
             F.cross_entropy(scores.float(), wanted[:, side], reduction="sum") / 2
             for side, scores in enumerate((starts, ends))
@@ -245,9 +248,10 @@ def _span(tuned: Tuned, examples: Sequence[Example], batch_tokens: int, length: 
     passages = []
     dropped = 0
     for example in examples:
-        found = [passage for passage in read_passages(tuned, example, length) if passage.answer is not None]
-        passages += found
-        dropped += not found
+        windows = read_passages(tuned, example, length)
+        answered = any(window.answer is not None for window in windows)
+        passages += windows if answered else []
+        dropped += not answered
     if not passages:
         raise InputError("no answer stands in its passage; a span reader has nothing to learn from")
     return Spanned(passages, by_length([passage.tokens for passage in passages], batch_tokens), dropped)

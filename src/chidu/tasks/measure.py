@@ -14,8 +14,6 @@ from chidu.stats import Array, Interval, quantile_interval
 
 SAMPLES = 1000
 """Bootstrap samples of a score."""
-WHOLE_SAMPLES = 200
-"""Of a metric that must be computed anew for each."""
 
 
 class Measure(Protocol):
@@ -57,7 +55,11 @@ class Tally:
 
 @dataclass(frozen=True)
 class Whole:
-    """A metric without sums, such as distinct n-grams: computed anew for each sample of indices, [N] -> number."""
+    """A metric without sums, such as distinct n-grams: a function of the indices of examples.
+
+    Resampled examples repeat, and a repeated text has no new n-gram, so that a plain bootstrap lies too low. Its draws
+    are those of the mean of the jackknife's pseudo-values (Tukey 1958), put around the value.
+    """
 
     count: int
     of_picks: Callable[[NDArray[np.int64]], float]
@@ -68,7 +70,13 @@ class Whole:
 
     def draws(self, seed: int) -> Array:
         """See Measure."""
-        return np.array([self.of_picks(pick) for pick in _picks(self.count, WHOLE_SAMPLES, seed)])
+        whole, every = self.value(), np.arange(self.count)
+        if self.count < 2:
+            return np.full(SAMPLES, whole)
+        without_N = np.array([self.of_picks(np.delete(every, i)) for i in every])
+        pseudo_N = self.count * whole - (self.count - 1) * without_N
+        means = np.array([pseudo_N[pick].mean() for pick in _picks(self.count, SAMPLES, seed)])
+        return whole + means - pseudo_N.mean()
 
 
 def mean_of(values_N: Array) -> Tally:

@@ -102,6 +102,6 @@ def make_score(
 
 def sign(metric: Metric, level: float, seed: int) -> str:
     """What reproduces a score, in sacrebleu's manner."""
-    kind = "whole" if isinstance(metric.measure, Whole) else "sums"
+    kind = "pseudo-values" if isinstance(metric.measure, Whole) else "sums"
     settings = f"{metric.settings}|" if metric.settings else ""
     return f"{settings}level:{level:g}|bootstrap:{kind}|seed:{seed}|chidu:{__version__}"

@@ -79,4 +79,4 @@ def _model(name: str) -> Any:
         return load("sklearn.linear_model").LogisticRegression(C=10.0, max_iter=300)
     if name == "naive Bayes":
         return load("sklearn.naive_bayes").ComplementNB()
-    return load("sklearn.svm").LinearSVC(random_state=SEED)
+    return load("sklearn.svm").LinearSVC(random_state=SEED, dual="auto", max_iter=4000)
