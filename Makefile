@@ -56,6 +56,7 @@ test: lint
 bench: $(VENV)/.train
 	$(BIN)/python benchmarks/forecast_time.py --check
 	$(BIN)/python benchmarks/fit_speed.py --check
+	$(BIN)/python benchmarks/backtest.py --check
 	$(BIN)/python benchmarks/kill_ladder.py --check
 	$(BIN)/python benchmarks/next_run.py --check
 	$(BIN)/python benchmarks/demo_seeds.py --check --budget $(DEMO_BUDGET)
@@ -63,4 +64,5 @@ bench: $(VENV)/.train
 docs: $(VENV)/.train
 	$(BIN)/python docs/make_cli.py
 	$(BIN)/python docs/make_examples.py
+	$(BIN)/python docs/make_forecasts.py
 	$(BIN)/python docs/make_readme.py

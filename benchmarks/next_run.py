@@ -29,7 +29,8 @@ from chidu.forecast.loss import forecast_loss
 from chidu.forecast.next_run import next_run
 from chidu.laws.fit import Fit, fit
 from chidu.laws.select import select_runs
-from chidu.runs import Run, RunTable, read_runs
+from chidu.runs import Run, RunTable
+from chidu.tables.read import read_runs
 
 PARTS = {
     "chinchilla_epoch.csv": (),

@@ -34,8 +34,9 @@ from chidu.laws.curve import LossCurve, fit_curves, make_curve
 from chidu.laws.forms import FORMS
 from chidu.laws.least_squares import descend
 from chidu.laws.optimum import OptimumLaw, fit_optimum
-from chidu.runs import RunTable, read_runs
+from chidu.runs import RunTable
 from chidu.stats import Array, Interval, quantile_interval
+from chidu.tables.read import read_runs
 
 RUNS = record.ROOT / ".." / "shared" / "runs"
 

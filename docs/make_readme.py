@@ -5,7 +5,7 @@
     figure      docs/demo.svg or docs/demo.png, where there is one
     demo        benchmarks/results/demo.json: {"command", "output", "minutes", "machine": {"cpu", "cores"}, "commit"}
     forecast    the answer to the README's own question about docs/example_runs.csv, asked now
-    trust       benchmarks/results/{demo_seeds,kill_ladder,forecast_time}.json, whichever are there
+    trust       benchmarks/results/{backtest,demo_seeds,kill_ladder,forecast_time}.json, whichever are there
 
 What is not there yet leaves a line that says how to make it.
 """
@@ -65,14 +65,36 @@ def forecast() -> str:
 
 
 def trust(results: Path = RESULTS) -> str:
-    """Forecasts that were locked before their targets were trained, and what else was measured."""
+    """Forecasts of runs that were held out or not trained yet, and what else was measured."""
     parts = [
         part
-        for name, show in (("demo_seeds", _seeds), ("kill_ladder", _kills), ("forecast_time", _time))
+        for name, show in (
+            ("backtest", _backtest),
+            ("demo_seeds", _seeds),
+            ("kill_ladder", _kills),
+            ("forecast_time", _time),
+        )
         if (result := read_result(name, results)) is not None
         for part in [show(result)]
     ]
     return "\n\n".join(parts) if parts else MISSING
+
+
+def _backtest(result: Any) -> str:
+    lines = [
+        f"Runs held out of published tables, {result['splits']} splits; % of the loss:",
+        "",
+        "| | median error | mean error | 90 % intervals held | interval score | CPU seconds a split |",
+        "|---|---|---|---|---|---|",
+    ]
+    for method, parts in result["methods"].items():
+        made = parts["ALL"]
+        lines.append(
+            f"| {method} | {made['median']:.2f} | {made['error']:.2f} | {made['cover']:.0f} | {made['score']:.1f} | "
+            f"{made['seconds']:.2f} |"
+        )
+    lines += ["", "By table, by distance, and what *standard* is: [docs/FORECASTS.md](docs/FORECASTS.md)."]
+    return "\n".join(lines)
 
 
 def _seeds(result: Any) -> str:

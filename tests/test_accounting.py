@@ -1,5 +1,7 @@
 """The formulas by hand; tests/model compares them with the built models."""
 
+from dataclasses import replace
+
 import pytest
 
 from chidu.accounting import count_params, forward_flops, law_flops, train_flops, train_memory
@@ -20,6 +22,24 @@ def test_parameters_by_part():
         "total": 800 + 576 + 1440 + 56,
         "non_embedding": 576 + 1440 + 56,
     }
+
+
+def test_parameters_of_an_encoder_decoder():
+    """Both sides have a norm at the end and a table of relative positions; each block of the decoder looks twice."""
+    both = replace(MODEL, kind="encoder_decoder", n_encoder_layer=2, position="relative", relative_buckets=8)
+    attention = 64 + 2 * 32 + 64
+    assert count_params(both).to_json() == {
+        "embedding": 800,
+        "position": 2 * 8 * 4,
+        "attention": (2 + 3 + 3) * attention,
+        "feed_forward": 5 * 3 * 160,
+        "norm": (2 * 2 + 1 + 3 * 3 + 1) * 8,
+        "head": 0,
+        "total": 800 + 64 + 8 * attention + 2400 + 120,
+        "non_embedding": 8 * attention + 2400 + 120,
+    }
+    weights = 8 * attention + 5 * 480 + 800
+    assert forward_flops(both, 1) == 10 * (2 * weights + 4 * 8 * 10 * 8)
 
 
 def test_flops():

@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 HOUSE = ROOT / "src" / "chidu"
 FILES = sorted(HOUSE.rglob("*.py"))
-TORCH = {"model", "training"}
+TORCH = {"model", "training", "tasks", "audit"}
 LONGEST = 500
 
 

@@ -17,7 +17,8 @@ from chidu.ladder.plan import Speed
 
 ROOT = Path(__file__).parents[1]
 RUNS = ROOT / "docs" / "example_runs.csv"
-VERBS = ["data", "export", "fit", "forecast", "generate", "ladder", "next", "plan", "report", "run", "split", "train"]
+VERBS = ["attend", "backtest", "data", "eval", "export", "fit", "forecast", "generate", "ladder", "next", "plan"]
+VERBS += ["report", "run", "score", "split", "train", "tune"]
 SPEED = Speed(per_step=0.0, per_token=1e-5, per_flop=1e-10, overhead=0.1, workers=2, device="cpu")
 
 Answer = tuple[int, str, str]
@@ -214,6 +215,36 @@ def test_other_files_are_no_table(cli: Cli, tmp_path: Path) -> None:
     fails(cli("fit", tmp_path), 2, "is a folder")
 
 
+def test_what_was_assumed_is_said(cli: Cli, tmp_path: Path) -> None:
+    table = write_table(tmp_path / "runs.csv")
+    text = table.read_text(encoding="utf-8").replace("params,", "params (B),", 1)
+    assert "params (B)," in text
+    table.write_text(text, encoding="utf-8")
+    note = "params is read from 'params (B)' in units of 1e+09"
+    assert note in cli("fit", table)[1]
+    assert note in json.loads(cli("fit", table, "--json")[1])["notes"]
+    assert note in cli("forecast", table, "--flops", "1e20")[1]
+    assert note in cli("next", table)[1]
+    assert note in cli("report", table)[1].replace("\n", " ")
+    assert note in json.loads(cli("next", table, "--json")[1])["notes"]
+
+
+@pytest.mark.parametrize("verb", ["fit", "report"])
+def test_a_folder_of_runs_of_another_tool(cli: Cli, tmp_path: Path, verb: str) -> None:
+    with RUNS.open(encoding="utf-8") as file:
+        rows = [row for row in csv.DictReader(file) if row["status"] == "done"][:16]
+    for i, row in enumerate(rows):
+        files = tmp_path / "wandb" / f"run-20240101_1000{i:02}-id{i:06}" / "files"
+        files.mkdir(parents=True)
+        (files / "config.yaml").write_text(f"wandb_version: 1\n\nn_params:\n  value: {row['params']}\n")
+        summary = {"val/loss": float(row["loss"]), "tokens": float(row["tokens"])}
+        (files / "wandb-summary.json").write_text(json.dumps(summary))
+    code, out, err = cli(verb, tmp_path / "wandb", "--json")
+    assert (code, err) == (0, "")
+    assert json.loads(out)
+    assert (tmp_path / "report.html").exists() == (verb == "report")
+
+
 def test_fewer_runs_than_parameters(cli: Cli, tmp_path: Path) -> None:
     table = write_table(tmp_path / "runs.csv", rows=4)
     fails(cli("forecast", table, "--flops", "1e20"), 2, "4 runs, but the law has 5 parameters")
@@ -267,6 +298,8 @@ def test_runs_that_cannot_answer_are_refused(cli: Cli, tmp_path: Path) -> None:
         (["report", "nowhere"], ["nowhere"]),
         (["generate", "nowhere", "Once"], ["nowhere holds no finished run"]),
         (["export", "nowhere"], ["nowhere holds no finished run"]),
+        (["attend", "nowhere", "Once"], ["nowhere holds no finished run"]),
+        (["generate", "nowhere", "Once", "--min-p", "2"], ["--min-p must lie in [0, 1], not 2.0"]),
         (["train", "--data", "nowhere"], ["nowhere holds no data set"]),
     ],
     ids=lambda value: " ".join(str(word) for word in value if word != RUNS),
@@ -321,15 +354,104 @@ def test_an_output_that_takes_no_more() -> None:
     fails((done.returncode, "", done.stderr), 2, "no space left")
 
 
-def test_a_checkpoint_with_flipped_bytes(cli: Cli, tmp_path: Path) -> None:
+def save_a_model(folder: Path) -> Path:
+    """A run's folder with an untrained model in it; its checkpoint."""
     from chidu.data.tokenizer import Tokenizer
     from chidu.ladder.recipe import Recipe
     from chidu.model.transformer import Transformer
     from chidu.training.checkpoint import save_checkpoint
 
     config = Recipe().config(16, 1000, 257, "none")
-    folder = save_checkpoint(tmp_path, 1, Transformer(config.model), None, config)
-    Tokenizer().save(tmp_path / "tokenizer.json")
+    Tokenizer().save(folder / "tokenizer.json")
+    return save_checkpoint(folder, 1, Transformer(config.model), None, config)
+
+
+def test_texts_are_continued_alone_or_side_by_side(cli: Cli, tmp_path: Path) -> None:
+    save_a_model(tmp_path)
+    code, out, err = cli("generate", tmp_path, "Once", "--tokens", "5", "--temperature", "1", "--json")
+    alone = json.loads(out)
+    assert (code, err, alone["prompt"]) == (0, "", "Once")
+    code, out, err = cli("generate", tmp_path, "Once", "--tokens", "5", "--temperature", "1")
+    assert (code, err, out) == (0, "", f"Once{alone['text']}\n")
+    code, out, err = cli(
+        "generate", tmp_path, "Once", "A much longer one", "--tokens", "5", "--temperature", "1", "--json"
+    )
+    assert code == 0
+    assert json.loads(out)[0] == alone
+    code, out, _ = cli("generate", tmp_path, "Once", "--beams", "3", "--tokens", "4", "--json")
+    assert code == 0
+    stopped = cli(
+        "generate", tmp_path, "Once", "--tokens", "5", "--temperature", "1", "--stop", alone["text"][-1], "--json"
+    )
+    assert json.loads(stopped[1])["text"] == alone["text"].split(alone["text"][-1])[0]
+    fails(
+        cli("generate", tmp_path, "Once", "--beams", "3", "--temperature", "1"), 2, "--beams search the likeliest text"
+    )
+    fails(cli("generate", tmp_path, ""), 2, "the prompt is empty")
+
+
+def test_an_encoder_decoder_reads_and_writes(cli: Cli, tmp_path: Path) -> None:
+    from chidu.config import ModelConfig
+    from chidu.data.specials import Specials
+    from chidu.data.tokenizer import Tokenizer
+    from chidu.model.pretrained import save_pretrained
+    from chidu.model.transformer import Transformer
+
+    config = ModelConfig(
+        kind="encoder_decoder", position="relative", vocab_size=292, d_model=16, n_layer=1, n_head=2, n_kv_head=2,
+        d_ff=32, context=32,
+    )  # fmt: skip
+    save_pretrained(Transformer(config), Tokenizer(), tmp_path, specials=Specials(257, 256))
+    how = ["--tokens", "4", "--temperature", "1", "--json"]
+    code, out, err = cli("generate", tmp_path, "read this", *how)
+    assert (code, err) == (0, "")
+    answer = json.loads(out)
+    assert answer["prompt"] == "read this"
+    code, out, err = cli("generate", tmp_path, "read this", "and that too", *how)
+    assert (code, err) == (0, "")
+    assert json.loads(out)[0] == answer
+    code, out, err = cli(
+        "attend", tmp_path, "read this", "--target", "das hier", "--out", tmp_path / "page.html", "--json"
+    )
+    assert (code, err) == (0, "")
+    assert [board["part"] for board in json.loads(out)["boards"]] == ["cross", "encoder", "own"]
+    encoder = Transformer(ModelConfig(**{**config.to_json(), "kind": "encoder", "position": "rotary"}))
+    save_pretrained(encoder, Tokenizer(), tmp_path / "encoder", specials=Specials(257, 256))
+    fails(cli("generate", tmp_path / "encoder", "read this"), 2, "an encoder sees both sides of a token")
+
+
+def test_attention_is_shown_as_a_page_and_as_text(cli: Cli, tmp_path: Path) -> None:
+    save_a_model(tmp_path / "run")
+    page = tmp_path / "page.html"
+    code, out, err = cli("attend", tmp_path / "run", "我爱学习编程", "--words", "我 爱 学习 编程", "--out", page)
+    assert (code, err) == (0, "")
+    assert "Strongest relations between words" in out
+    assert "编程 → 学习: " in out
+    assert "layer 1 head 0: " in out
+    assert "我爱学习编程" in page.read_text(encoding="utf-8")
+    (tmp_path / "more.txt").write_text("some more text " * 99, encoding="utf-8")
+    code, out, err = cli(
+        "attend", tmp_path / "run", "Once upon", "--out", page, "--on", tmp_path / "more.txt", "--json"
+    )
+    assert (code, err) == (0, "")
+    assert json.loads(out)["ablation"]["texts"] == 16
+    fails(cli("attend", tmp_path / "run", "Once", "--on", tmp_path / "none.txt"), 2, "none.txt does not exist")
+
+
+def test_an_export_says_what_it_became(cli: Cli, tmp_path: Path) -> None:
+    save_a_model(tmp_path / "run")
+    code, out, err = cli("export", tmp_path / "run", "--out", tmp_path / "hub", "--json")
+    assert (code, err, json.loads(out)["architecture"]) == (0, "", "LlamaForCausalLM")
+    card = (tmp_path / "hub" / "README.md").read_text(encoding="utf-8")
+    assert "3 layers, width 16, 1 heads, context 32 tokens" in card
+    assert (
+        cli("generate", tmp_path / "hub", "Once", "--tokens", "3", "--json")[1:]
+        == cli("generate", tmp_path / "run", "Once", "--tokens", "3", "--json")[1:]
+    )
+
+
+def test_a_checkpoint_with_flipped_bytes(cli: Cli, tmp_path: Path) -> None:
+    folder = save_a_model(tmp_path)
     code, out, err = cli("generate", tmp_path, "Once", "--tokens", "3", "--json")
     assert (code, err, list(json.loads(out))) == (0, "", ["prompt", "text"])
     weights = bytearray((folder / "model.safetensors").read_bytes())

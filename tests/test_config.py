@@ -41,6 +41,22 @@ def test_every_field_is_part_of_the_name():
         assert changed.id != CONFIG.id, field.name
 
 
+def test_what_came_later_is_in_the_json_only_where_it_says_something():
+    """So that the configs of before keep their names."""
+    later = set(MODEL.to_json()) ^ {field.name for field in fields(ModelConfig)}
+    assert {"kind", "norm", "dropout", "qk_norm"} <= later
+    encoder = replace(MODEL, kind="encoder", dropout=0.1)
+    assert set(encoder.to_json()) - set(MODEL.to_json()) == {"kind", "dropout"}
+    assert ModelConfig.from_json(json.loads(json.dumps(encoder.to_json()))) == encoder
+    assert replace(CONFIG, model=encoder).id != CONFIG.id
+
+
+def test_layers_and_heads_of_each_kind():
+    assert [replace(MODEL, kind=kind).encoder_layers for kind in ("decoder", "encoder", "encoder_decoder")] == [0, 2, 2]
+    assert replace(MODEL, kind="encoder_decoder", n_encoder_layer=5).encoder_layers == 5
+    assert (MODEL.head_dim, replace(MODEL, head_width=10).head_dim) == (8, 10)
+
+
 def test_steps_are_whole_batches():
     assert CONFIG.steps == 100
     assert replace(CONFIG, tokens=6463).steps == 100
@@ -55,9 +71,19 @@ def test_steps_are_whole_batches():
         ({"n_kv_head": 3}, "n_head 4 is not divisible by n_kv_head 3"),
         ({"d_model": 20}, "a head must be an even number of channels wide, not 5"),
         ({"position": "none"}, "model.position must be one of"),
-        ({"activation": "relu"}, "model.activation must be one of"),
+        ({"activation": "sine"}, "model.activation must be one of"),
         ({"tied": "no"}, "tied must be true or false, not 'no'"),
         ({"init_std": 0}, "model.init_std must be positive, not 0"),
+        ({"kind": "both"}, "model.kind must be one of"),
+        ({"norm": "batch"}, "model.norm must be one of"),
+        ({"bias": True}, "model.bias must be one of"),
+        ({"n_encoder_layer": 2}, "n_encoder_layer is of an encoder_decoder; a model of kind decoder has n_layer alone"),
+        ({"dropout": 1.0}, r"model.dropout must lie in \[0, 1\), not 1.0"),
+        ({"head_width": -1}, "model.head_width must not be negative, not -1"),
+        ({"head_width": 7}, "a head must be an even number of channels wide, not 7"),
+        ({"relative_buckets": 6}, "model.relative_buckets must be a multiple of 4, at least 8, not 6"),
+        ({"relative_distance": 16}, "model.relative_distance 16 must exceed half of the 32 buckets"),
+        ({"rope_low": 5.0}, "model.rope_low 5.0 must lie between 0 and rope_high 4.0"),
         ({"logit_scale": math.nan}, "logit_scale must be a finite number, not nan"),
     ],
 )

@@ -41,6 +41,24 @@ def test_the_example_comes_from_its_script() -> None:
     assert lines == load("make_examples").rows()
 
 
+def test_the_record_is_that_of_the_results() -> None:
+    assert (ROOT / "docs" / "FORECASTS.md").read_text(encoding="utf-8") == load("make_forecasts").page(), (
+        "run make docs"
+    )
+
+
+def test_forecasts_that_were_locked_are_listed() -> None:
+    script = load("make_forecasts")
+    row = {"seed": 3, "distance": 10.0, "median": 2.51, "lower": 2.45, "upper": 2.58, "loss": 2.53}
+    row |= {"error": -0.0079, "inside": True}
+    rows = [row, {**row, "seed": 4, "error": 0.04, "inside": False}]
+    shown = script.locked({"rows": rows, "source": "text/", "budget": "6min", "commit": "abc"}, None)
+    assert "| 3 | 10x | 2.510 | 2.450 to 2.580 | 2.530 | -0.79% | yes |" in shown
+    assert "1 of 2 inside, mean error 2.40%: `chidu run text/ --budget 6min --confirm`, commit abc." in shown
+    assert "1 of 1 inside" in script.locked(None, {"row": row, "command": "chidu run", "commit": "abc"})
+    assert script.locked(None, None) == script.held_out(None) == script.MISSING
+
+
 def anchors(page: Path) -> set[str]:
     """Headings of a page as GitHub links to them."""
     heads = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.M)

@@ -14,6 +14,7 @@ import chidu.cli
 from chidu.data.dataset import Dataset
 from chidu.data.prepare import prepare
 from chidu.errors import InputError
+from chidu.forecast.ledger import verify
 from chidu.ladder.plan import Plan, Rung, Speed
 from chidu.ladder.recipe import Recipe
 from chidu.laws.fit import Fit, fit
@@ -75,7 +76,7 @@ def line(lab: Path) -> list[str]:
 
 
 def test_the_loop_ends_with_a_scored_forecast(lab: Path) -> None:
-    (receipt,) = [path for path in (lab / "receipts").iterdir() if "outcome" not in path.name]
+    (receipt,) = [path for path in (lab / "receipts").glob("*.json") if "outcome" not in path.name]
     (outcome,) = (lab / "receipts").glob("*.outcome-*.json")
     forecast, scored = read_json(receipt)["forecast"], read_json(outcome)
     assert read_json(lab / "forecast.json")["receipt"] == receipt.stem == scored["receipt"]
@@ -97,7 +98,7 @@ def test_again_nothing_is_done(lab: Path, cli: Cli) -> None:
     assert isinstance(json.loads(out), dict)
     assert fixed() == before
     assert (lab / "runs.csv").read_bytes() == table
-    assert len(list((lab / "receipts").iterdir())) == 2
+    assert len(list((lab / "receipts").glob("*.json"))) == len(verify(lab / "receipts")) == 2
 
 
 def test_every_file_of_a_lab_is_documented(lab: Path) -> None:

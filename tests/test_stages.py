@@ -10,7 +10,7 @@ from chidu.config import TrainConfig
 from chidu.data.dataset import Dataset
 from chidu.data.prepare import prepare
 from chidu.data.tokenizer import Tokenizer
-from chidu.errors import CorruptError, InputError, Refusal
+from chidu.errors import InputError, Refusal
 from chidu.ladder.design import Corpus, design
 from chidu.ladder.launcher import Progress
 from chidu.ladder.plan import Plan, Speed
@@ -19,12 +19,9 @@ from chidu.runs import Run
 from chidu.stages import (
     confirm_stage,
     export_stage,
-    find_model,
     gate_stage,
-    generate_stage,
     ladder_stage,
     plan_stage,
-    tokenizer_file,
     train_stage,
 )
 from chidu.store import write_json
@@ -67,41 +64,6 @@ def finish(lab: Path, name: str, flops: float, status: str = "done") -> Path:
     run = Run(run=name, loss=3.0, params=1e6, tokens=flops / 6e6, flops=flops, status=status)
     write_json(lab / "runs" / name / "run.json", run.to_json())
     return lab / "runs" / name
-
-
-def test_a_lab_means_its_run_of_most_compute(tmp_path: Path) -> None:
-    finish(tmp_path, "small", 1e12)
-    large = finish(tmp_path, "large", 1e14)
-    finish(tmp_path, "diverged", 1e15, "diverged")
-    assert find_model(tmp_path) == large
-
-
-def test_a_run_and_a_checkpoint_mean_themselves(tmp_path: Path) -> None:
-    run = finish(tmp_path, "one", 1e12)
-    checkpoint = run / "checkpoint-5"
-    checkpoint.mkdir()
-    assert find_model(run) == run
-    assert find_model(checkpoint) == checkpoint
-    with pytest.raises(InputError, match=r"tokenizer\.json is missing"):
-        tokenizer_file(run)
-    Tokenizer().save(run / "tokenizer.json")
-    assert tokenizer_file(run) == tokenizer_file(checkpoint) == run / "tokenizer.json"
-
-
-@pytest.mark.parametrize("name", ["empty", "nowhere"])
-def test_nothing_finished_is_an_error(tmp_path: Path, name: str) -> None:
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(InputError, match="holds no finished run"):
-        find_model(tmp_path / name)
-    with pytest.raises(InputError, match="holds no finished run"):
-        generate_stage(tmp_path / name, "a", tokens=1, temperature=0.0, top_k=0, top_p=1.0, seed=0)
-
-
-def test_a_damaged_run_is_named(tmp_path: Path) -> None:
-    run = finish(tmp_path, "one", 1e12)
-    (run / "run.json").write_text("{", encoding="utf-8")
-    with pytest.raises(CorruptError, match=r"run\.json is not valid JSON"):
-        find_model(tmp_path)
 
 
 def test_an_export_spares_other_files(tmp_path: Path) -> None:

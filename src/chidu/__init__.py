@@ -7,6 +7,7 @@
     fit.predict(params=70e9, tokens=1.4e12)
     chidu.forecast_loss(fit, params=70e9, tokens=1.4e12)
     chidu.compute_optimal(fit, flops=6e23)
+    chidu.backtest(runs)
 
 Names are loaded when they are first used, so that `import chidu` costs nothing; the rooms (`chidu.laws`, `chidu.data`,
 ...) are imported as usual. What is not in `__all__` may change from one version to the next.
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from chidu.errors import ChiduError, CorruptError, InputError, Refusal, TrainingError
     from chidu.forecast.allocation import Allocation, compute_optimal
     from chidu.forecast.approaches import compare_approaches
+    from chidu.forecast.backtest import Backtest, backtest
     from chidu.forecast.cost import Cost, price
     from chidu.forecast.data_limit import data_limited
     from chidu.forecast.design_score import score_design
@@ -28,13 +30,15 @@ if TYPE_CHECKING:
     from chidu.forecast.receipt import Outcome, lock, score
     from chidu.forecast.serving import serving_optimal
     from chidu.laws.fit import Fit, Prediction, fit
-    from chidu.runs import Run, RunTable, read_runs
+    from chidu.runs import Run, RunTable
     from chidu.stats import Interval
+    from chidu.tables.read import read_runs
 
 __version__ = "0.1.0"
 
 __all__ = [
     "Allocation",
+    "Backtest",
     "ChiduError",
     "CorruptError",
     "Cost",
@@ -51,6 +55,7 @@ __all__ = [
     "RunTable",
     "TrainConfig",
     "TrainingError",
+    "backtest",
     "compare_approaches",
     "compute_optimal",
     "data_limited",
@@ -70,10 +75,12 @@ _HOMES = {
     "config": ("ModelConfig", "TrainConfig"),
     "errors": ("ChiduError", "CorruptError", "InputError", "Refusal", "TrainingError"),
     "stats": ("Interval",),
-    "runs": ("Run", "RunTable", "read_runs"),
+    "runs": ("Run", "RunTable"),
+    "tables.read": ("read_runs",),
     "laws.fit": ("Fit", "Prediction", "fit"),
     "forecast.allocation": ("Allocation", "compute_optimal"),
     "forecast.approaches": ("compare_approaches",),
+    "forecast.backtest": ("Backtest", "backtest"),
     "forecast.cost": ("Cost", "price"),
     "forecast.data_limit": ("data_limited",),
     "forecast.design_score": ("score_design",),

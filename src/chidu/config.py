@@ -11,9 +11,21 @@ from typing import Any, Literal, get_args
 from chidu.errors import InputError
 from chidu.store import hash_json
 
-Position = Literal["rotary", "sinusoidal", "learned"]
-Activation = Literal["swiglu", "gelu"]
+Kind = Literal["decoder", "encoder", "encoder_decoder"]
+Position = Literal["rotary", "sinusoidal", "learned", "relative"]
+Activation = Literal["swiglu", "gelu", "geglu", "gelu_tanh", "relu"]
+NormKind = Literal["rms", "layer"]
+Bias = Literal["none", "qkv", "all"]
 Dtype = Literal["float32", "bfloat16"]
+
+WORDS = {
+    "position": get_args(Position),
+    "activation": get_args(Activation),
+    "kind": get_args(Kind),
+    "norm": get_args(NormKind),
+    "bias": get_args(Bias),
+}
+"""Words that the fields of ModelConfig of that name take."""
 
 
 def _check(holds: bool, message: str) -> None:
@@ -36,38 +48,75 @@ def _check_types(config: Any) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig:
-    """A decoder-only Transformer (Radford et al. 2019, with the parts of Llama, 2302.13971)."""
+    """A Transformer of one of three kinds; the defaults are a decoder with the parts of Llama (2302.13971)."""
 
     vocab_size: int
     """Rows of the embedding: the tokenizer's vocabulary, end-of-text included."""
     d_model: int
     """Width of the residual stream."""
     n_layer: int
-    """Blocks of attention and feed-forward."""
+    """Blocks of attention and feed-forward; of an encoder-decoder those of the decoder."""
     n_head: int
-    """Query heads; each is d_model / n_head wide."""
+    """Query heads; each is d_model / n_head wide unless `head_width` says otherwise."""
     n_kv_head: int
     """Key and value heads, shared by n_head / n_kv_head queries each (grouped-query attention, 2305.13245)."""
     d_ff: int
     """Width of the feed-forward's hidden layer."""
     context: int
-    """Tokens that a position can look back on, itself included."""
+    """Tokens that a position can look back on, itself included; of an encoder-decoder on either side."""
     position: Position = "rotary"
-    """Rotary (2104.09864), sinusoidal (1706.03762) or learned positions."""
+    """Rotary (2104.09864), sinusoidal (1706.03762), learned, or relative positions (buckets, 1910.10683)."""
     activation: Activation = "swiglu"
-    """SwiGLU (2002.05202) with three matrices, or GELU (1606.08415) with two."""
+    """SwiGLU or GEGLU (2002.05202) with three matrices; GELU (1606.08415), its tanh form, or ReLU with two."""
     tied: bool = True
     """Whether the output head is the embedding's transpose (1608.05859)."""
     rope_theta: float = 10_000.0
     """Base of the rotary frequencies."""
     norm_eps: float = 1e-5
-    """Added to the mean square in RMSNorm (1910.07467)."""
+    """Added to the mean square in RMSNorm (1910.07467), to the variance in LayerNorm (1607.06450)."""
     init_std: float = 0.02
     """Standard deviation of the embedding at the start; matrices start at 1/sqrt(fan-in), residual outputs at 0."""
     residual_scale: float = 1.0
     """Every block's output is multiplied by this before it joins the residual stream (2505.01618: 1/depth)."""
     logit_scale: float = 1.0
     """The logits are multiplied by this (2203.03466: base width / width)."""
+    kind: Kind = "decoder"
+    """A decoder (GPT: the next token), an encoder (BERT, 1810.04805: the token at a place, seen from both sides), or
+    both (1706.03762: the next token of a target, given a source)."""
+    n_encoder_layer: int = 0
+    """Blocks of an encoder-decoder's encoder; 0 means as many as the decoder's."""
+    norm: NormKind = "rms"
+    """RMSNorm, or LayerNorm with its bias."""
+    post_norm: bool = False
+    """Norm after each sum (1706.03762) rather than before each sublayer; there is no last norm then."""
+    embedding_norm: bool = False
+    """A norm right after the embeddings, as in BERT."""
+    bias: Bias = "none"
+    """Biases nowhere, on queries, keys and values (Qwen2), or on every matrix of the blocks (GPT-2, BERT)."""
+    qk_norm: bool = False
+    """RMSNorm on each head's queries and keys (2302.05442, as in Qwen3)."""
+    head_width: int = 0
+    """Channels of a head; 0 means d_model / n_head."""
+    rope_factor: float = 1.0
+    """Slow rotary frequencies are divided by this, to reach further than was trained (Llama 3.1, 2407.21783)."""
+    rope_low: float = 1.0
+    """Frequencies of fewer turns than this in `rope_context` are slow ..."""
+    rope_high: float = 4.0
+    """... and those of more than this are left as they are; between the two they change smoothly."""
+    rope_context: int = 0
+    """Context of the first training, in tokens; 0 means that every frequency is slow (2306.15595)."""
+    relative_buckets: int = 32
+    """Rows of the table of relative positions."""
+    relative_distance: int = 128
+    """Distances from this on share a bucket."""
+    token_types: int = 0
+    """Kinds of tokens that are told apart by a vector added to the embedding (BERT's segments); 0 means none."""
+    head_transform: bool = False
+    """A dense layer, GELU and a norm before the output head (BERT's masked-token head)."""
+    head_bias: bool = False
+    """Whether each logit has a bias."""
+    dropout: float = 0.0
+    """Part of the embedding's and every sublayer's output that is set to zero in training (1207.0580)."""
 
     def __post_init__(self) -> None:
         """Check every field.
@@ -79,8 +128,10 @@ class ModelConfig:
         for name in ("vocab_size", "d_model", "n_layer", "n_head", "n_kv_head", "d_ff", "context"):
             value = getattr(self, name)
             _check(value >= 1, f"model.{name} must be a whole number >= 1, not {value!r}")
+        for name in ("n_encoder_layer", "head_width", "token_types", "rope_context"):
+            _check(getattr(self, name) >= 0, f"model.{name} must not be negative, not {getattr(self, name)!r}")
         _check(
-            self.d_model % self.n_head == 0,
+            self.head_width > 0 or self.d_model % self.n_head == 0,
             f"d_model {self.d_model} is not divisible by n_head {self.n_head}",
         )
         _check(
@@ -88,19 +139,57 @@ class ModelConfig:
             f"n_head {self.n_head} is not divisible by n_kv_head {self.n_kv_head}",
         )
         _check(self.head_dim % 2 == 0, f"a head must be an even number of channels wide, not {self.head_dim}")
-        _check(self.position in get_args(Position), f"model.position must be one of {get_args(Position)}")
-        _check(self.activation in get_args(Activation), f"model.activation must be one of {get_args(Activation)}")
+        for name, words in WORDS.items():
+            _check(getattr(self, name) in words, f"model.{name} must be one of {words}")
         for name in ("rope_theta", "norm_eps", "init_std", "residual_scale", "logit_scale"):
             _check(getattr(self, name) > 0, f"model.{name} must be positive, not {getattr(self, name)!r}")
+        self._check_later_fields()
+
+    def _check_later_fields(self) -> None:
+        _check(0 <= self.dropout < 1, f"model.dropout must lie in [0, 1), not {self.dropout!r}")
+        _check(
+            0 < self.rope_low < self.rope_high and self.rope_factor > 0,
+            f"model.rope_low {self.rope_low} must lie between 0 and rope_high {self.rope_high}, rope_factor above 0",
+        )
+        least = 8  # an encoder halves the buckets by direction, and half of those are exact
+        _check(
+            self.relative_buckets >= least and self.relative_buckets % 4 == 0,
+            f"model.relative_buckets must be a multiple of 4, at least {least}, not {self.relative_buckets!r}",
+        )
+        _check(
+            self.relative_distance > self.relative_buckets // 2,
+            f"model.relative_distance {self.relative_distance} must exceed half of the {self.relative_buckets} buckets",
+        )
+        _check(
+            self.n_encoder_layer == 0 or self.kind == "encoder_decoder",
+            f"model.n_encoder_layer is of an encoder_decoder; a model of kind {self.kind} has n_layer alone",
+        )
 
     @property
     def head_dim(self) -> int:
         """Channels of one head."""
-        return self.d_model // self.n_head
+        return self.head_width or self.d_model // self.n_head
+
+    @property
+    def encoder_layers(self) -> int:
+        """Blocks that see a whole text: all of an encoder's, none of a decoder's."""
+        if self.kind == "encoder_decoder":
+            return self.n_encoder_layer or self.n_layer
+        return self.n_layer if self.kind == "encoder" else 0
+
+    @property
+    def gated(self) -> bool:
+        """Whether the feed-forward has a gate, and so three matrices."""
+        return self.activation in ("swiglu", "geglu")
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values, every field."""
-        return asdict(self)
+        """Plain values; of the fields that came later (`kind` and below) those that are not at their default.
+
+        A config of before has the same JSON as ever, and its run the same name.
+        """
+        names = [field.name for field in fields(self)]
+        later = {field.name: field.default for field in fields(self)[names.index("kind") :]}
+        return {name: value for name, value in asdict(self).items() if name not in later or value != later[name]}
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> "ModelConfig":
@@ -183,7 +272,7 @@ class TrainConfig:
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, every field, the model's nested."""
-        return asdict(self)
+        return {**asdict(self), "model": self.model.to_json()}
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> "TrainConfig":

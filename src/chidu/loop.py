@@ -24,9 +24,10 @@ from chidu.ladder.gates import read_gates
 from chidu.ladder.plan import Plan, Rung
 from chidu.laws.fit import Fit, fit
 from chidu.report import Study, summarise, write_report
-from chidu.runs import RunTable, read_runs
+from chidu.runs import RunTable
 from chidu.stages import Watch, confirm_stage, gate_stage, ladder_stage, plan_stage
 from chidu.store import read_json, write_json
+from chidu.tables.read import read_runs
 
 NEAR = 0.01
 """How much loss, as a fraction of the best, the target's split may give up to stay within the text at hand."""
@@ -118,7 +119,7 @@ def forecast_stage(law: Fit, target: TrainConfig, lab: Path, level: float) -> tu
         receipt = lab / "receipts" / f"{read_json(path)['receipt']}.json"
         if receipt.exists() and read_receipt(receipt)["forecast"] == forecast.to_json():
             return forecast, receipt
-    receipt = lock(forecast, lab / "receipts")
+    receipt = lock(forecast, lab / "receipts", fit=law)
     write_json(path, {**forecast.to_json(), "receipt": receipt.stem, "config": target.to_json()})
     return forecast, receipt
 

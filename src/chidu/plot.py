@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from chidu.errors import Refusal
 from chidu.forecast.allocation import Allocation
+from chidu.forecast.holdout import budgets
 from chidu.forecast.loss import Forecast, forecast_targets
 from chidu.forecast.targets import Target
 from chidu.ladder.gates import GateReport
@@ -23,8 +24,6 @@ from chidu.stats import Array
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-SAME_BUDGET = 1.2
-"""Runs whose compute lies within this factor were given the same amount of it."""
 LEAST_SIZES = 3
 """Sizes that an amount of compute needs to be drawn as an isoFLOP curve."""
 MOST_CURVES = 8
@@ -100,16 +99,6 @@ def describe_run(run: Run) -> str:
     lines += [f"{name} {value:,.4g}" for name in ("params", "tokens") if (value := getattr(run, name)) is not None]
     error = f" ± {run.loss_se:.2g}" if run.loss_se is not None else ""
     return "<br>".join([*lines, f"loss {run.loss:.4f}{error}"])
-
-
-def budgets(flops: Array) -> list[NDArray[np.intp]]:
-    """Group runs by their compute, [n] -> positions of each group's runs, least compute first."""
-    order = np.argsort(flops, kind="stable")
-    starts = [0]
-    for i in range(1, len(order)):
-        if flops[order[i]] > SAME_BUDGET * flops[order[starts[-1]]]:
-            starts.append(i)
-    return np.split(order, starts[1:])
 
 
 def run_points(fit: Fit, value: Array) -> RunPoints:
@@ -197,7 +186,7 @@ def draw_law(
     dollars_per_flop: float | None = None,
 ) -> "go.Figure":
     """Draw loss against compute; `outcome` is the FLOPs and the loss of the run that was trained afterwards."""
-    figure = _figure("training compute, FLOPs", "loss, nats/token")
+    figure = empty_figure("training compute, FLOPs", "loss, nats/token")
     _set_log_ticks(figure, np.concatenate([points.runs.flops, points.flops]), _power)
     edge: dict[str, Any] = {"x": points.flops, "mode": "lines", "line": {"width": 0}, "hoverinfo": "skip"}
     figure.add_scatter(y=points.upper, showlegend=False, **edge)
@@ -225,7 +214,7 @@ def draw_budgets(
     curves: Sequence[BudgetCurve], forecast: Forecast | None = None, outcome: tuple[float, float] | None = None
 ) -> "go.Figure":
     """Draw isoFLOP curves; one without runs is dashed; `outcome` is the params and the loss of the big run."""
-    figure = _figure("params", "loss, nats/token")
+    figure = empty_figure("params", "loss, nats/token")
     _set_log_ticks(figure, np.concatenate([curve.curve_params for curve in curves]), short)
     for i, curve in enumerate(curves):
         seen = len(curve.params) > 0
@@ -249,7 +238,7 @@ def draw_budgets(
 
 def draw_residuals(points: RunPoints, noise: float) -> "go.Figure":
     """Draw how far each run lies from the law; `noise` is the sd of one run in percent, drawn twice to either side."""
-    figure = _figure("training compute, FLOPs", "above the law, %")
+    figure = empty_figure("training compute, FLOPs", "above the law, %")
     _set_log_ticks(figure, points.flops, _power)
     figure.add_hrect(y0=-2 * noise, y1=2 * noise, fillcolor=BAND, line_width=0, layer="below")
     figure.add_hline(y=0, line={"color": ACCENT, "width": 2})
@@ -263,7 +252,7 @@ def draw_residuals(points: RunPoints, noise: float) -> "go.Figure":
 
 def draw_split(points: SplitPoints, ratios: Sequence[float] = (1, 5, 20, 100, 500)) -> "go.Figure":
     """Draw the loss of the splits of one amount of compute, the nearly best ranges shaded, tokens/param on top."""
-    figure = _figure("params", "loss of the law, nats/token")
+    figure = empty_figure("params", "loss of the law, nats/token")
     _set_log_ticks(figure, points.params, short)
     shades = [BAND.replace("0.16", "0.5"), BAND]
     for margin, (lower, upper) in sorted(points.near.items(), reverse=True):
@@ -293,7 +282,7 @@ def draw_split(points: SplitPoints, ratios: Sequence[float] = (1, 5, 20, 100, 50
 
 def draw_rates(gates: GateReport) -> "go.Figure":
     """Draw the learning-rate probe: the loss against the multiple of the recipe's rates, a line a width."""
-    figure = _figure("times the recipe's learning rates", "loss, nats/token")
+    figure = empty_figure("times the recipe's learning rates", "loss, nats/token")
     ticks = sorted({factor for probe in gates.probes for factor in probe.factors})
     figure.update_xaxes(type="log", tickvals=ticks, ticktext=[f"{tick:.3g}" for tick in ticks])
     for i, probe in enumerate(gates.probes):
@@ -327,7 +316,7 @@ def script() -> str:
     return str(get_plotlyjs())
 
 
-def _figure(x_title: str, y_title: str) -> "go.Figure":
+def empty_figure(x_title: str, y_title: str) -> "go.Figure":
     """An empty figure in the house's style; the page's style sheet gives texts and lines their colours."""
     import plotly.graph_objects as go
 

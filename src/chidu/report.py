@@ -5,30 +5,29 @@ Every text from outside (titles, run names, reasons, file names) is escaped wher
 
 import math
 import textwrap
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
-from importlib.resources import files
 from pathlib import Path
-from string import Template
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from chidu import plot
+from chidu import page, plot
 from chidu.forecast.allocation import Allocation
 from chidu.forecast.cost import Cost
+from chidu.forecast.holdout import budgets
 from chidu.forecast.loss import Forecast
 from chidu.forecast.next_run import NextRun
 from chidu.forecast.receipt import Outcome
 from chidu.ladder.gates import GateReport
 from chidu.ladder.plan import Plan
 from chidu.laws.fit import Fit
+from chidu.page import Section
 from chidu.runs import Run
 from chidu.store import write_text
 
 if TYPE_CHECKING:
-    import plotly.graph_objects as go
     from rich.console import Console
 
 WIDTH = 100
@@ -112,7 +111,7 @@ def _ladder(study: Study) -> dict[str, Any]:
     return {
         "runs": len(flops),
         "sizes": len(np.unique(params)) if np.isfinite(params).all() else None,
-        "budgets": len(plot.budgets(flops)),
+        "budgets": len(budgets(flops)),
         "flops": study.plan.flops if study.plan else float(flops.sum()),
         "largest_flops": float(flops.max()),
         "seconds": study.ladder_seconds,
@@ -260,32 +259,12 @@ def print_text(study: Study, console: "Console") -> None:
 # --- the page ---
 
 
-class _Section(NamedTuple):
-    key: str
-    heading: str
-    lead: str
-    """What to see, in one sentence of text."""
-    body: str
-    """HTML."""
-
-
 def to_html(study: Study) -> str:
     """The study as one page that carries its own script and style, and fetches nothing."""
-    makers: tuple[Callable[[Study], _Section | None], ...] = (
+    makers: tuple[Callable[[Study], Section | None], ...] = (
         _answer, _law, _curves, _residuals, _split, _gates, _runs, _data, _set_aside, _made
     )  # fmt: skip
-    made = [section for make in makers if (section := make(study)) is not None]
-    page = Template((files("chidu") / "report.html").read_text(encoding="utf-8"))
-    return page.substitute(
-        title=escape(study.title),
-        contents="\n".join(f'<li><a href="#{part.key}">{escape(part.heading)}</a></li>' for part in made),
-        sections="\n".join(
-            f'<section id="{part.key}" aria-labelledby="{part.key}-head"><h2 id="{part.key}-head">'
-            f'{escape(part.heading)}</h2>\n<p class="lead">{escape(part.lead)}</p>\n{part.body}\n</section>'
-            for part in made
-        ),
-        script=plot.script(),
-    )
+    return page.assemble(study.title, [section for make in makers if (section := make(study)) is not None])
 
 
 def write_report(study: Study, path: Path) -> None:
@@ -293,37 +272,7 @@ def write_report(study: Study, path: Path) -> None:
     write_text(path, to_html(study))
 
 
-def _figure(figure: "go.Figure", name: str, caption: str = "") -> str:
-    label = f"{figure.layout.yaxis.title.text} against {figure.layout.xaxis.title.text}"
-    said = f"<figcaption>{escape(caption)}</figcaption>" if caption else ""
-    return f'<figure role="group" aria-label="{escape(label)}">{plot.to_div(figure, f"figure-{name}")}{said}</figure>'
-
-
-def _list(pairs: Iterable[tuple[str, str]]) -> str:
-    return f"<dl>{''.join(f'<dt>{escape(a)}</dt><dd>{escape(b)}</dd>' for a, b in pairs)}</dl>"
-
-
-def _table(label: str, head: Sequence[str], rows: Iterable[Sequence[Any]], *, sortable: bool = False) -> str:
-    """A table in its own scrolling box; numbers to the right; a (value, text) cell sorts by its value."""
-    made = [[cell if isinstance(cell, tuple) else (cell, str(cell)) for cell in row] for row in rows]
-    numeric = [bool(made) and all(not isinstance(row[j][0], str) for row in made) for j in range(len(head))]
-    long = [any(len(row[j][1]) > 40 for row in made) for j in range(len(head))]
-    style = ["number" if n else "text" if wide else "word" for n, wide in zip(numeric, long, strict=True)]
-    names = [f"<button>{escape(name)}</button>" if sortable else escape(name) for name in head]
-    top = "".join(f'<th scope="col" class="{c}">{name}</th>' for c, name in zip(style, names, strict=True))
-    body = []
-    for row in made:
-        keys = ["" if value != value else escape(str(value)) for value, _ in row]
-        cells = zip(style, keys, row, strict=True)
-        body.append("".join(f'<td class="{c}" data-value="{key}">{escape(t)}</td>' for c, key, (_, t) in cells))
-    kind = ' class="sortable"' if sortable else ""
-    return (
-        f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(label)}"><table{kind}><thead><tr>{top}'
-        f"</tr></thead><tbody>{''.join(f'<tr>{row}</tr>' for row in body)}</tbody></table></div>"
-    )
-
-
-def _answer(study: Study) -> _Section:
+def _answer(study: Study) -> Section:
     hero = ""
     if study.forecast:
         loss, _, bits = _loss(study, study.forecast.median).partition(" (")
@@ -334,10 +283,10 @@ def _answer(study: Study) -> _Section:
     listed = "".join(f"<li>{escape(text)}</li>" for text in study.warnings)
     warnings = f'<div class="warnings" role="note"><strong>Warnings</strong><ul>{listed}</ul></div>' if listed else ""
     lead = "Where the target will land, what it costs, and which run to train next."
-    return _Section("answer", "The answer", lead, hero + warnings + _list(facts))
+    return Section("answer", "The answer", lead, hero + warnings + page.facts(facts))
 
 
-def _law(study: Study) -> _Section:
+def _law(study: Study) -> Section:
     run, forecast = study.outcome_run, study.forecast
     star = (run.flops or 0.0, run.loss) if run and study.outcome else None
     points = plot.law_points(study.fit, forecast)
@@ -355,13 +304,13 @@ def _law(study: Study) -> _Section:
     )
     caption += "" if law.used.all() else " Rings are runs that the forecast leaves out."
     lead = "More compute lowers the loss as a power law towards a floor that is not zero; the band widens to the right."
-    body = _figure(figure, "law", caption)
+    body = page.figure(figure, "law", caption)
     body += f"<h3>The fitted law: <code>{escape(FORMULAS[law.form])}</code></h3>"
-    body += _table("Parameters of the law", ("parameter", "value", "90% bootstrap interval"), rows)
-    return _Section("law", "The ladder and the law", lead, body)
+    body += page.table("Parameters of the law", ("parameter", "value", "90% bootstrap interval"), rows)
+    return Section("law", "The ladder and the law", lead, body)
 
 
-def _curves(study: Study) -> _Section | None:
+def _curves(study: Study) -> Section | None:
     forecast, run = study.forecast, study.outcome_run
     curves = plot.budget_curves(study.fit, forecast)
     if not curves:
@@ -369,10 +318,10 @@ def _curves(study: Study) -> _Section | None:
     star = (run.params, run.loss) if run and run.params and study.outcome else None
     figure = plot.draw_budgets(curves, forecast, star)
     lead = "At each amount of compute, too small a model and too short a training both cost loss: so each curve dips."
-    return _Section("isoflop", "The same compute, spent at several sizes", lead, _figure(figure, "isoflop"))
+    return Section("isoflop", "The same compute, spent at several sizes", lead, page.figure(figure, "isoflop"))
 
 
-def _residuals(study: Study) -> _Section:
+def _residuals(study: Study) -> Section:
     figure = plot.draw_residuals(plot.residual_points(study.fit), 100 * study.fit.noise)
     lead = "The runs should scatter around zero without a bend; a bend at the right end would carry into the forecast."
     caption = (
@@ -380,25 +329,25 @@ def _residuals(study: Study) -> _Section:
     )
     if aside := len(study.fit.runs.set_aside):
         caption += f" Set aside and not shown: {aside}."
-    return _Section("residuals", "What the law misses", lead, _figure(figure, "residuals", caption))
+    return Section("residuals", "What the law misses", lead, page.figure(figure, "residuals", caption))
 
 
-def _split(study: Study) -> _Section | None:
+def _split(study: Study) -> Section | None:
     allocation = study.allocation
     if allocation is None:
         return None
     figure = plot.draw_split(plot.split_points(allocation))
     lead = "The dip is flat: any size in the shaded ranges is nearly as good, so choose the one that serves you best."
     caption = f"At {_flops(allocation.flops)}: {_split_words(allocation)}."
-    return _Section("split", "How to split the compute", lead, _figure(figure, "split", caption))
+    return Section("split", "How to split the compute", lead, page.figure(figure, "split", caption))
 
 
-def _gates(study: Study) -> _Section | None:
+def _gates(study: Study) -> Section | None:
     if study.gates is None:
         return None
     figure = plot.draw_rates(study.gates)
     lead = "Each line should dip near 1: then the recipe's learning rates are right at every width."
-    return _Section("gate", "The learning-rate gate", lead, _figure(figure, "rates", str(study.gates)))
+    return Section("gate", "The learning-rate gate", lead, page.figure(figure, "rates", str(study.gates)))
 
 
 def _number(value: float | None, digits: int = 4) -> tuple[float, str]:
@@ -408,7 +357,7 @@ def _number(value: float | None, digits: int = 4) -> tuple[float, str]:
     return (value, f"{value:,.{digits}g}" if abs(value) < 1e4 else plot.short(value))
 
 
-def _runs(study: Study) -> _Section:
+def _runs(study: Study) -> Section:
     table, law = study.fit.runs, study.fit
     columns: dict[str, Callable[[Run], float | None]] = {
         "params": lambda run: run.params,
@@ -433,10 +382,10 @@ def _runs(study: Study) -> _Section:
     lead = f"{len(table)} runs; click a heading to sort."
     lead += f" The first {MOST_ROWS} are shown." if len(table) > MOST_ROWS else ""
     head = ("run", "FLOPs", *known, "off the law", "in the forecast")
-    return _Section("runs", "The runs", lead, _table("The runs", head, rows, sortable=True))
+    return Section("runs", "The runs", lead, page.table("The runs", head, rows, sortable=True))
 
 
-def _data(study: Study) -> _Section | None:
+def _data(study: Study) -> Section | None:
     sheet = study.datasheet
     if not sheet:
         return None
@@ -447,18 +396,18 @@ def _data(study: Study) -> _Section | None:
         for file in source.get("listed", ()):
             if file.get("dropped"):
                 dropped.append([str(file.get("name", "")), _words(file["dropped"])])
-    body = _table("Sources", ("source", "files", "documents kept", "bytes", "dropped"), rows)
+    body = page.table("Sources", ("source", "files", "documents kept", "bytes", "dropped"), rows)
     if dropped:
-        inner = _table("Files with something dropped", ("file", "dropped"), dropped)
+        inner = page.table("Files with something dropped", ("file", "dropped"), dropped)
         body += f"<details><summary>{len(dropped)} files with something dropped</summary>{inner}</details>"
     splits = [
         [name, *[(n, f"{n:,}") for n in (part.get(key, 0) for key in ("texts", "bytes", "tokens"))]]
         for name, part in sheet.get("splits", {}).items()
     ]
-    body += "<h3>Splits</h3>" + _table("Splits", ("split", "texts", "bytes", "tokens"), splits)
-    body += _list((name.replace("_", " "), _words(sheet[name])) for name in SHEET if sheet.get(name))
+    body += "<h3>Splits</h3>" + page.table("Splits", ("split", "texts", "bytes", "tokens"), splits)
+    body += page.facts((name.replace("_", " "), _words(sheet[name])) for name in SHEET if sheet.get(name))
     lead = "What the runs were trained and judged on; passages are held out of training texts, unseen documents whole."
-    return _Section("data", "The data", lead, body)
+    return Section("data", "The data", lead, body)
 
 
 SHEET = ("tokenizer", "text", "held_out", "normalisation", "notes", "licence", "id", "date")
@@ -474,16 +423,16 @@ def _words(value: Any) -> str:
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
 
 
-def _set_aside(study: Study) -> _Section | None:
+def _set_aside(study: Study) -> Section | None:
     gone = study.fit.runs.set_aside
     if not gone:
         return None
     rows = [[(part.row, str(part.row)), part.run or "", part.reason] for part in gone[:MOST_ROWS]]
     lead = f"{len(gone)} rows of the table were not fitted, each for the reason beside it."
-    return _Section("aside", "What was set aside", lead, _table("Set aside", ("row", "run", "reason"), rows))
+    return Section("aside", "What was set aside", lead, page.table("Set aside", ("row", "run", "reason"), rows))
 
 
-def _made(study: Study) -> _Section:
+def _made(study: Study) -> Section:
     facts = [("signature", study.fit.signature), ("seed", str(study.seed))]
     facts += [("table", Path(study.fit.runs.source).name)] if study.fit.runs.source else []
     facts += [("noted", text) for text in study.fit.runs.notes]
@@ -494,4 +443,6 @@ def _made(study: Study) -> _Section:
         facts.append(("recipe", _words(study.plan.recipe.to_json())))
         facts.append(("machine", f"{study.plan.speed.workers} workers on {study.plan.speed.device}"))
     facts += [(f"cost: {name}", "; ".join(cost.assumptions)) for name, cost in study.cost.items()]
-    return _Section("made", "How this was made", "What reproduces these numbers, and what costs assume.", _list(facts))
+    return Section(
+        "made", "How this was made", "What reproduces these numbers, and what costs assume.", page.facts(facts)
+    )

@@ -1,11 +1,12 @@
 """The waist of the house: what a training run was, and a table of them.
 
-Everything above (data, model, training, ladder) makes runs; everything below (laws, forecast, report) reads them.
+Training and the ladder make runs, `tables/` reads those of others; laws, forecast and report know nothing else.
 """
 
 import csv
 import io
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -15,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chidu.accounting import law_flops
-from chidu.errors import CorruptError, InputError
+from chidu.errors import CorruptError
 from chidu.store import write_text
 
 Array = NDArray[np.float64]
@@ -83,7 +84,7 @@ class SetAside:
     """A row that is not fitted, and why."""
 
     row: int
-    """Line of the file, the header being 1; in tables that were not read from a file, the position counted from 1."""
+    """Line of the file; in tables without lines (Parquet, folders, those that were made) the position, from 1."""
     run: str
     reason: str
 
@@ -142,170 +143,33 @@ POSITIVE = (
     "active_params",
 )
 
-SPELLINGS: Mapping[str, tuple[str, ...]] = {
-    "params": ("n", "n_params", "num_params", "parameters", "model_size", "total_params"),
-    "tokens": ("d", "n_tokens", "num_tokens", "train_tokens", "training_tokens", "tokens_seen"),
-    "flops": ("c", "compute", "train_flops", "training_flops", "total_flops"),
-    "loss": (
-        "l",
-        "final_loss",
-        "val_loss",
-        "val/loss",
-        "valid_loss",
-        "validation_loss",
-        "eval_loss",
-        "eval/loss",
-        "test_loss",
-    ),
-    "bits_per_byte": ("bpb", "val_bpb"),
-    "run": ("name", "run_id", "run_name", "id", "tag"),
-    "status": ("state",),
-    "learning_rate": ("lr", "peak_lr", "max_lr"),
-    "batch_tokens": ("batch_size_tokens",),
-    "d_model": ("width", "hidden_size", "n_embd"),
-    "n_layer": ("depth", "layers", "num_layers", "n_layers"),
-    "unique_tokens": ("u", "unique_d"),
-    "active_params": ("params_active", "n_active", "activated_params"),
-}
-"""Other names under which a column is recognised, whatever their case."""
-
-SUFFIXES = {"k": 1e3, "m": 1e6, "b": 1e9, "g": 1e9, "t": 1e12}
+SUFFIXES = {"k": 3, "m": 6, "b": 9, "g": 9, "t": 12}
+"""Power of ten of a number's last letter."""
+GROUPED = re.compile(r"[+-]?\d{1,3}(?:,\d{3})+(?![\d,])")
+"""A number whose commas group thousands, `1,000,000`."""
 
 
-def parse_number(text: str) -> float:
+def parse_number(text: str, power: int = 0) -> float:
     """Read a number as people write them: `3e9`, `1.4B`, `70m`, `1_000`, `1,000`.
 
-    Raises:
-        ValueError: it is not a number.
-    """
-    plain = text.strip().lower().replace("_", "").replace(",", "")
-    if plain and plain[-1] in SUFFIXES:
-        return float(plain[:-1]) * SUFFIXES[plain[-1]]
-    return float(plain)
-
-
-def read_runs(path: str | Path, columns: Mapping[str, str] | None = None) -> RunTable:
-    """Read a CSV of runs: `params, tokens, loss`, or `flops, loss`, and whatever else it knows.
-
     Args:
-        path: the file, UTF-8, comma- or tab-separated, with a header.
-        columns: chidu's name -> the file's name, for columns that are spelt otherwise.
+        text: the number; one with a suffix of its own is taken by that alone.
+        power: of ten, the unit that it is given in.
 
     Raises:
-        InputError: no such file, a missing column, text in a number, a value not finite or not positive, no rows.
+        ValueError: it is not a number; a comma that does not group thousands is none.
     """
-    path = Path(path)
-    rows, header = read_rows(path)
-    names = _match_columns(path, header, columns or {})
-    runs, lines, aside = [], [], []
-    for line, row in rows:
-        run = _read_run(path, line, row, names)
-        if run.status.lower() in ("done", "finished", "completed", "ok"):
-            runs.append(run)
-            lines.append(line)
-        else:
-            aside.append(SetAside(line, run.run, f"status is {run.status!r}"))
-    if not runs:
-        raise InputError(f"{path} has no finished run; a forecast needs rows with params, tokens and loss")
-    notes = []
-    if any(run.flops is None for run in runs):
-        runs = [run.with_flops() for run in runs]
-        notes.append("flops was not given and is taken as 6 * params * tokens")
-    return RunTable(tuple(runs), tuple(aside), str(path), tuple(notes), tuple(lines))
-
-
-def read_rows(path: Path) -> tuple[list[tuple[int, dict[str, str]]], list[str]]:
-    """Rows of a CSV as (line, {column: text}), and the header."""
+    plain = text.strip().lower().replace("_", "")
+    if "," in plain:
+        if not GROUPED.match(plain):
+            raise ValueError(f"{text!r} has a comma that does not group thousands")
+        plain = plain.replace(",", "")
+    if plain and plain[-1] in SUFFIXES:
+        plain, power = plain[:-1].rstrip(), SUFFIXES[plain[-1]]
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise InputError(f"{path} does not exist; name a CSV file") from None
-    except IsADirectoryError:
-        raise InputError(f"{path} is a folder; name a CSV file") from None
-    except UnicodeDecodeError:
-        raise InputError(f"{path} is not text (UTF-8); name a CSV file") from None
-    first = text.split("\n", 1)[0]
-    if "\0" in text:
-        raise InputError(f"{path} is a binary file; name a CSV file")
-    reader = csv.reader(io.StringIO(text), delimiter="\t" if "\t" in first and "," not in first else ",")
-    header = [name.strip() for name in next(reader, [])]
-    if not header:
-        raise InputError(f"{path} is empty; it needs a header such as params,tokens,loss and a row a run")
-    rows = []
-    for values in reader:
-        if not any(value.strip() for value in values):
-            continue
-        if len(values) != len(header):
-            raise InputError(
-                f"{path}, row {reader.line_num}: {len(values)} values under {len(header)} column names; mend the row"
-            )
-        rows.append((reader.line_num, dict(zip(header, values, strict=True))))
-    return rows, header
-
-
-def _match_columns(path: Path, header: Sequence[str], columns: Mapping[str, str]) -> dict[str, str]:
-    """Match chidu's names to the file's, [chidu's] -> file's."""
-    lower = {name.lower(): name for name in header}
-    names = {}
-    for ours in (*NUMBERS, *TEXTS):
-        for spelling in (ours, *SPELLINGS.get(ours, ())):
-            if spelling in lower:
-                names[ours] = lower[spelling]
-                break
-    for ours, theirs in columns.items():
-        if ours not in (*NUMBERS, *TEXTS):
-            raise InputError(
-                f"--column {ours}={theirs}: chidu has no column {ours}; it has {', '.join((*NUMBERS, *TEXTS))}"
-            )
-        if theirs not in header:
-            raise InputError(f"--column {ours}={theirs}: {path} has no column {theirs}; it has {', '.join(header)}")
-        names[ours] = theirs
-    missing = [name for name in ("loss",) if name not in names]
-    if not ("params" in names and "tokens" in names) and "flops" not in names:
-        missing += [name for name in ("params", "tokens") if name not in names]
-    if missing:
-        raise InputError(
-            f"{path} lacks the column {' and '.join(missing)}; it has {', '.join(header)}; "
-            f"map one with --column {missing[0]}=ITS_NAME"
-        )
-    return names
-
-
-def _read_run(path: Path, line: int, row: Mapping[str, str], names: Mapping[str, str]) -> Run:
-    """Make a run of one row, checking every number."""
-    values: dict[str, Any] = {}
-    needed = ("loss", "params", "tokens") if "params" in names and "tokens" in names else ("loss", "flops")
-    unfinished = row.get(names.get("status", ""), "done").strip().lower() in (
-        "diverged",
-        "failed",
-        "crashed",
-        "running",
-    )
-    for ours, theirs in names.items():
-        text = row[theirs].strip()
-        if not text:
-            if ours in needed and not unfinished:
-                raise InputError(f"{path}, row {line}: {theirs} is empty; fill it in or delete the row")
-            continue
-        values[ours] = text if ours in TEXTS else check_number(path, line, ours, theirs, text, strict=not unfinished)
-    if unfinished:
-        values.setdefault("loss", math.nan)
-    return Run(**values, extra={name: row[name] for name in row if name not in names.values()})
-
-
-def check_number(path: Path, line: int, ours: str, theirs: str, text: str, *, strict: bool) -> float:
-    """Read one number of a row; a run that did not finish may carry anything."""
-    try:
-        value = parse_number(text)
+        return float(f"{plain}e{power}")  # exact, as a product would not be
     except ValueError:
-        raise InputError(f"{path}, row {line}: {theirs} is {text!r}, which is not a number; correct it") from None
-    if strict and not math.isfinite(value):
-        raise InputError(
-            f"{path}, row {line}: {theirs} is {text}, not a finite number; delete the row or set its status to diverged"
-        )
-    if strict and ours in POSITIVE and value <= 0:
-        raise InputError(f"{path}, row {line}: {theirs} is {text}, but it must be positive; correct it")
-    return value
+        return float(plain) * 10.0**power
 
 
 def write_runs(path: Path, table: Sequence[Run]) -> None:

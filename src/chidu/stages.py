@@ -3,15 +3,14 @@
 Each stage writes its file last and whole, and does nothing when that file is there already.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from chidu.config import TrainConfig
-from chidu.data.dataset import MIN_WINDOWS, Dataset
+from chidu.data.dataset import MIN_WINDOWS, RECORD, Dataset
 from chidu.data.loader import count_windows
-from chidu.data.tokenizer import Tokenizer
 from chidu.errors import InputError, Refusal
 from chidu.ladder.climb import check_data, climb, load_run, training_job
 from chidu.ladder.design import Corpus, design
@@ -20,8 +19,13 @@ from chidu.ladder.launcher import LocalLauncher, Progress
 from chidu.ladder.machine import count_workers, find_device, measure_speed
 from chidu.ladder.plan import Plan, Rung
 from chidu.ladder.recipe import recipe_for
-from chidu.runs import Run, RunTable, read_runs
+from chidu.runs import Run, RunTable
 from chidu.store import read_json, write_json
+from chidu.tables.read import read_runs
+
+if TYPE_CHECKING:
+    from chidu.audit.study import AttentionStudy
+    from chidu.model.sampling import Sampling
 
 
 class Watch(Protocol):
@@ -146,60 +150,120 @@ def train_stage(
     return Run.from_json(read_json(out / "run.json"))
 
 
-def find_model(path: Path) -> Path:
-    """The run's folder meant by a lab (its run of most compute), a run's folder or a checkpoint.
-
-    Raises:
-        InputError: nothing finished is there.
-    """
-    if list(path.glob("checkpoint-*")) or path.name.startswith("checkpoint-"):
-        return path
-    finished = [file.parent for file in path.glob("runs/*/run.json")]
-    runs = {folder: Run.from_json(read_json(folder / "run.json")) for folder in finished}
-    done = {folder: run for folder, run in runs.items() if run.status == "done"}
-    if not done:
-        raise InputError(
-            f"{path} holds no finished run; name a lab, a run's folder such as LAB/runs/ID, or a checkpoint"
-        )
-    return max(done, key=lambda folder: (done[folder].flops or 0.0, folder.name))
-
-
-def tokenizer_file(model: Path) -> Path:
-    """The tokenizer of a run's folder or checkpoint.
-
-    Raises:
-        InputError: it is not there.
-    """
-    folder = model.parent if model.name.startswith("checkpoint-") else model
-    if not (folder / "tokenizer.json").exists():
-        raise InputError(f"{folder / 'tokenizer.json'} is missing; copy it from the data folder of the run")
-    return folder / "tokenizer.json"
-
-
 def generate_stage(
-    path: Path, prompt: str, *, tokens: int, temperature: float, top_k: int, top_p: float, seed: int
-) -> str:
-    """Continue a text; returns what was added."""
-    from chidu.model.generation import Sampling, generate
-    from chidu.training.checkpoint import load_model
+    path: Path,
+    prompts: Sequence[str],
+    *,
+    tokens: int,
+    sampling: "Sampling",
+    stops: Sequence[str] = (),
+    beams: int = 1,
+    length_penalty: float = 1.0,
+) -> Iterator[str]:
+    """Continue texts: one in pieces, as they come; several side by side, one piece each.
 
-    sampling = Sampling(temperature=temperature, top_k=top_k, top_p=top_p, seed=seed)
-    folder = find_model(path)
-    tokenizer = Tokenizer.load(tokenizer_file(folder))
-    model, _ = load_model(folder)
-    ids = [int(i) for i in tokenizer.encode(prompt)]
-    return tokenizer.decode(list(generate(model, ids, tokens=tokens, stop=tokenizer.eot, sampling=sampling)))
+    An encoder-decoder reads each prompt as its source and writes the target.
+
+    Raises:
+        InputError: no such model, or one that writes no text.
+    """
+    from chidu.model.text import complete, encode, stream_text
+    from chidu.training.loading import load_any
+
+    loaded = load_any(path)
+    if loaded.tokenizer is None:
+        raise InputError(f"{path} has no tokenizer.json; put the model's own beside it")
+    model, tokenizer = loaded.model, loaded.tokenizer
+    both = model.config.kind == "encoder_decoder"
+    begun = ["" for _ in prompts] if both else list(prompts)
+    sources = [encode(tokenizer, prompt) for prompt in prompts] if both else None
+    if not both and not all(prompts):
+        raise InputError("the prompt is empty; give some text to continue")
+    if len(prompts) == 1 and beams == 1:
+        source = sources[0] if sources else None
+        yield from stream_text(
+            model, tokenizer, begun[0], tokens=tokens, stops=stops, sampling=sampling, source=source,
+            stop=loaded.stops or None, start=loaded.start,
+        )  # fmt: skip
+    else:
+        yield from complete(
+            model, tokenizer, begun, tokens=tokens, stops=stops, sampling=sampling, beams=beams,
+            length_penalty=length_penalty, sources=sources, stop=loaded.stops or None, start=loaded.start,
+        )  # fmt: skip
 
 
-def export_stage(path: Path, out: Path) -> Path:
-    """Write a model as a Llama checkpoint; returns the folder that it came from."""
-    from chidu.model.export import export_llama
-    from chidu.training.checkpoint import load_model
+def export_stage(path: Path, out: Path) -> tuple[Path, str]:
+    """Write a model in the format of `transformers`; returns the folder that it came from and the architecture."""
+    from chidu.card import model_card
+    from chidu.model.pretrained import save_pretrained
+    from chidu.training.loading import find_model, load_any
 
-    folder = find_model(path)
-    tokenizer = tokenizer_file(folder)
     if out.exists() and any(out.iterdir()) and not (out / "config.json").exists():
         raise InputError(f"{out} holds other files; choose another --out")
-    model, _ = load_model(folder)
-    export_llama(model, tokenizer.read_text(encoding="utf-8"), Tokenizer.load(tokenizer).eot, out)
-    return folder
+    loaded = load_any(path)
+    source = path if (path / "config.json").is_file() else find_model(path)
+    subject = loaded.head if loaded.head is not None else loaded.model
+    save_pretrained(
+        subject,
+        loaded.tokenizer,
+        out,
+        specials=loaded.specials,
+        labels=loaded.labels,
+        card=model_card(source, loaded.model.config),
+    )
+    return source, str(read_json(out / "config.json")["architectures"][0])
+
+
+def attend_stage(
+    path: Path, text: str, out: Path, *, words: str, target: str, on: Path | None, seed: int
+) -> "AttentionStudy":
+    """Look at a model's attention on a text and write the page.
+
+    Raises:
+        InputError: no such model, no words, or more than the model can read.
+    """
+    from chidu.audit.look import look, rows_of
+    from chidu.audit.page import write_page
+    from chidu.training.loading import find_model, is_hub_folder, load_any
+
+    loaded = load_any(path)
+    rows, said = None, ""
+    if on is not None:
+        rows, said = rows_of(loaded, read_text_file(on)), str(on)
+    elif path.exists() and not is_hub_folder(path) and loaded.model.config.kind != "encoder_decoder":
+        data = find_data(find_model(path))
+        if data is not None:
+            context = loaded.model.config.context
+            rows = data.windows("passages", context)[: max(2, ABLATION_TOKENS // context)]
+            said = "the held-out passages"
+    study = look(loaded, text, model=str(path), cut=words.split(), target=target, rows=rows, rows_said=said, seed=seed)
+    write_page(study, out)
+    return study
+
+
+ABLATION_TOKENS = 8192
+"""Held-out tokens on which the loss without each head is measured."""
+
+
+def find_data(run: Path) -> Dataset | None:
+    """The data set of the lab that a run's folder or checkpoint lies in, if it is one and was the run's."""
+    folder = run.parent if run.name.startswith("checkpoint-") else run
+    lab = folder.parent.parent
+    if not (lab / "data" / RECORD).is_file() or not (folder / "config.json").is_file():
+        return None
+    data = Dataset.open(lab / "data")
+    return data if data.id == TrainConfig.from_json(read_json(folder / "config.json")).data else None
+
+
+def read_text_file(path: Path) -> str:
+    """The text of a file.
+
+    Raises:
+        InputError: it is not there, or not UTF-8.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist; name a text file") from None
+    except UnicodeDecodeError:
+        raise InputError(f"{path} is not UTF-8 text; convert it first") from None

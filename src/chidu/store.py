@@ -101,10 +101,10 @@ def hold(path: Path) -> Iterator[None]:
         yield
 
 
-def hash_json(value: Any) -> str:
-    """Hash a JSON value by its content: the same for any order of keys. Returns `ID_LENGTH` hex digits."""
+def hash_json(value: Any, digits: int = ID_LENGTH) -> str:
+    """Hash a JSON value by its content: the same for any order of keys. Returns the first hex digits of its SHA-256."""
     canonical = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    return hashlib.sha256(canonical.encode()).hexdigest()[:ID_LENGTH]
+    return hashlib.sha256(canonical.encode()).hexdigest()[:digits]
 
 
 def hash_file(path: Path) -> str:

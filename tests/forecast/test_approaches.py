@@ -8,7 +8,8 @@ import pytest
 from chidu.errors import InputError, Refusal
 from chidu.forecast.approaches import compare_approaches
 from chidu.laws.fit import fit
-from chidu.runs import Run, RunTable, read_runs
+from chidu.runs import Run, RunTable
+from chidu.tables.read import read_runs
 
 PUBLISHED = Path(__file__).parents[2] / ".." / "shared" / "runs" / "porian_isoflop.csv"
 E, A, B = 1.8, 400.0, 2000.0

@@ -8,6 +8,7 @@ from chidu.errors import InputError, Refusal
 from chidu.forecast.allocation import compute_optimal
 from chidu.forecast.data_limit import data_limited, effective_params, effective_tokens
 from chidu.laws.fit import fit
+from chidu.runs import Run, RunTable
 
 E, A, B, ALPHA, BETA = 1.8, 400.0, 2000.0, 0.34, 0.36
 R_D, R_N = 15.3878, 5.3097
@@ -70,6 +71,30 @@ def test_constants_of_repetition_may_be_given(known):
     kind, harsh = (data_limited(known, flops=1e21, unique_tokens=2e9, repeat_tokens=r) for r in (1e6, 2.0))
     assert kind.loss < data_limited(known, flops=1e21, unique_tokens=2e9).loss < harsh.loss
     assert "as given" in str(harsh)
+
+
+def test_a_law_of_repetition_brings_its_own():
+    """Runs of the published law over 3 sizes and up to 60 passes: the fitted constants, and the split they give."""
+    runs = []
+    for params in np.geomspace(3e7, 3e9, 5):
+        for unique in (1e9, 4e9, 1.6e10):
+            for passes in (1.0, 4.0, 15.0, 60.0):
+                d = unique * (1 + R_D * (1 - np.exp(-(passes - 1) / R_D)))
+                fed = min(params, unique * (521 / 1488) ** (1 / 0.353))
+                n = fed * (1 + R_N * (1 - np.exp(-(params / fed - 1) / R_N)))
+                loss = float(1.869 + 521 / n**0.353 + 1488 / d**0.353)
+                tokens = passes * unique
+                runs.append(
+                    Run(params=params, tokens=tokens, unique_tokens=unique, flops=6 * params * tokens, loss=loss)
+                )
+    law = fit(RunTable(tuple(runs)), form="repetition", draws=200)
+    made = data_limited(law, flops=1e22, unique_tokens=1e10)
+    assert made.basis == "fitted to these runs"
+    assert made.repeat_tokens == pytest.approx(R_D, rel=0.1)
+    given = data_limited(law, flops=1e22, unique_tokens=1e10, repeat_tokens=R_D, repeat_params=R_N)
+    assert made.params == pytest.approx(given.params, rel=0.3)
+    assert made.loss == pytest.approx(given.loss, rel=0.02)
+    assert made.epochs > 1
 
 
 def test_worth_of_repeats():

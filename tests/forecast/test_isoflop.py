@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from chidu.forecast.isoflop import budgets, find_minima
+from chidu.forecast.isoflop import find_minima
 
 
 def parabola(flops, centre, sizes=7, spread=1.0, bend=0.02, noise=0.0, rng=None):
@@ -56,8 +56,3 @@ def test_a_group_without_a_minimum_inside_is_named():
 
 def test_three_sizes_are_too_few():
     assert find_minima(*parabola(1e18, 18.0, sizes=3), draws=10, seed=0) == ([], [])
-
-
-def test_groups_are_of_nearly_equal_compute():
-    groups = budgets(np.array([3.0, 1.0, 1.15, 9.0, 3.3]))
-    assert [group.tolist() for group in groups] == [[1, 2], [0, 4], [3]]

@@ -105,11 +105,11 @@ def test_a_batch_ends_where_nothing_is_left_to_learn(table):
 
 def test_candidates_may_be_given(table):
     law = fit(table, draws=300)
-    given = [(1e8, 2e9), (3e8, 6e9), (6e8, 1.2e10)]
+    given = [(1e8, 2e9), (6e8, 1.2e10), (1e9, 2e10)]
     made = next_run(law, target=TARGET, candidates=given)
     assert (made.params, made.tokens) in given
     assert "of the 3 candidates" in made.reason
-    cheap = next_run(law, target=TARGET, candidates=given, budget_flops=2e19)
+    cheap = next_run(law, target=TARGET, candidates=given, budget_flops=5e19)
     assert (cheap.params, cheap.tokens) in given[:2]
     with pytest.raises(InputError, match="no candidate is within"):
         next_run(law, target=TARGET, candidates=given, budget_flops=1e17)

@@ -3,8 +3,10 @@ import json
 import pytest
 
 from chidu.errors import CorruptError, InputError
-from chidu.forecast.loss import Forecast
+from chidu.forecast.ledger import verify
+from chidu.forecast.loss import Forecast, forecast_loss
 from chidu.forecast.receipt import lock, read_receipt, score
+from chidu.laws.fit import fit
 from chidu.runs import Run
 from chidu.stats import Interval
 
@@ -18,6 +20,44 @@ def test_a_receipt_is_named_by_its_content(tmp_path):
     assert content["chidu"]
     assert content["time"].endswith("+00:00")
     assert lock(FORECAST, tmp_path / "receipts") != path
+
+
+def test_a_receipt_holds_the_hash_of_the_rows(tmp_path, make_table):
+    law = fit(make_table(noise=0.002), draws=20)
+    forecast = forecast_loss(law, params=3e9, tokens=6e10)
+    content = read_receipt(lock(forecast, tmp_path, fit=law))
+    assert content["table"] == {"hash": law.table_hash, "runs": 25, "set_aside": 0}
+    assert content["forecast"]["signature"] == law.signature
+    assert [content["forecast"][name] for name in ("params", "tokens")] == [3e9, 6e10]
+    with pytest.raises(InputError, match="is not the one behind the forecast"):
+        lock(FORECAST, tmp_path, fit=law)
+
+
+def test_a_lock_and_an_outcome_have_their_lines(tmp_path):
+    path = lock(FORECAST, tmp_path)
+    score(path, Run(loss=2.55))
+    score(path, Run(loss=2.55))
+    assert [(entry.kind, entry.file.split(".")[0]) for entry in verify(tmp_path)] == [
+        ("lock", path.stem),
+        ("outcome", path.stem),
+    ]
+
+
+def test_nothing_is_written_beside_a_broken_ledger(tmp_path):
+    path = lock(FORECAST, tmp_path)
+    (tmp_path / "ledger.jsonl").write_text("{}\n")
+    for act in (lambda: lock(FORECAST, tmp_path), lambda: score(path, Run(loss=2.55))):
+        with pytest.raises(CorruptError, match="line 1: it was changed"):
+            act()
+    assert list(tmp_path.glob("*.json")) == [path]
+
+
+@pytest.mark.parametrize("loss", [float("nan"), float("inf"), 0.0, -1.0])
+def test_a_loss_that_is_no_result_scores_nothing(loss, tmp_path):
+    path = lock(FORECAST, tmp_path)
+    with pytest.raises(InputError, match="must be a positive number"):
+        score(path, Run(loss=loss))
+    assert len(list(tmp_path.glob("*.json"))) == 1
 
 
 def test_a_landed_run_scores_it_beside_it(tmp_path):

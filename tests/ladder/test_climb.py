@@ -17,8 +17,8 @@ from chidu.errors import InputError, Refusal
 from chidu.ladder.climb import check_data, climb, load_run, trained, training_job
 from chidu.ladder.launcher import Job, LocalLauncher, Progress
 from chidu.ladder.plan import Plan
-from chidu.runs import read_runs
 from chidu.store import read_json
+from chidu.tables.read import read_runs
 
 CLIMB = """
 import sys

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -97,6 +98,8 @@ def test_curves_are_read_from_a_table_of_checkpoints():
     assert (np.diff(first.step) > 0).all()
     assert first.rate[0] == 0
     assert first.rate[40] == PEAK
+    with pytest.raises(Refusal, match="of 2 sizes"):
+        curves_of(RunTable((replace(runs[0], params=1e8), replace(runs[1], params=1e9))))
     with pytest.raises(InputError, match="a step and a learning_rate"):
         curves_of(RunTable((Run(loss=3.0, step=1.0),)))
 

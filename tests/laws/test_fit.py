@@ -8,7 +8,8 @@ import pytest
 from chidu.errors import InputError, Refusal
 from chidu.laws.fit import fit
 from chidu.laws.posterior import infer
-from chidu.runs import Run, RunTable, read_runs
+from chidu.runs import Run, RunTable
+from chidu.tables.read import read_runs
 
 PUBLISHED = Path(__file__).parents[2] / ".." / "shared" / "runs" / "chinchilla_epoch.csv"
 

@@ -8,6 +8,7 @@ import pytest
 
 from chidu.errors import InputError, Refusal
 from chidu.forecast.allocation import compute_optimal
+from chidu.forecast.backtest import backtest
 from chidu.forecast.loss import forecast_loss
 from chidu.forecast.next_run import next_run
 from chidu.laws.fit import fit
@@ -78,6 +79,12 @@ def test_repetition_forecasts_fewer_unique_tokens_as_worse_and_takes_tokens_as_f
     assert law.law(1e10, 3e11, 3e9) > law.law(1e10, 3e11, 3e11)
     assert compute_optimal(law, flops=1e22).params > 0
     assert next_run(law, target=(1e11, 2e12)).flops > 0
+
+
+def test_a_backtest_asks_for_repeated_runs_as_they_were():
+    made_of = backtest(made("repetition", noise=0.002), form="repetition", near=3.0, alone=False)
+    graded = made_of.to_json()["distances"][0]["methods"]["chidu"]
+    assert graded["error"] < 0.02
 
 
 def test_forms_that_only_describe_refuse_to_forecast():

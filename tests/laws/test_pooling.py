@@ -27,6 +27,18 @@ def test_of_groups_that_lie_apart_the_one_with_the_largest_run_is_fitted(make_ta
     assert any("--group" in text for text in made.warnings)
 
 
+def test_another_count_of_params_is_told_by_its_slope(make_table):
+    """Family b counts its embedding, family a does not: apart where models are small, alike where they are large."""
+    table = make_table(noise=0.002)
+    runs = [
+        replace(run, family="ab"[i % 2], params=run.params + (i % 2) * 4000 * run.params**0.5, flops=None)
+        for i, run in enumerate(table)
+    ]
+    made = fit(RunTable(tuple(runs)), draws=50)
+    assert len({run.family for run in made.runs}) == 1
+    assert "of another family" in made.runs.set_aside[0].reason
+
+
 def test_the_forecast_is_that_of_the_group_alone(make_table):
     pooled = two_data_sets(make_table(noise=0.001))
     alone = RunTable(tuple(run for run in pooled if run.group == "a"))
@@ -41,7 +53,7 @@ def test_groups_that_lie_together_are_pooled_and_said(make_table):
 
 
 def test_a_group_of_two_runs_says_too_little():
-    runs = RunTable(tuple(Run(loss=3.0, params=1e6, tokens=1e7, flops=6e13, group="aabbb"[i]) for i in range(5)))
+    runs = RunTable(tuple(Run(loss=3.0, params=1e6, tokens=1e7, flops=6e13 * 2**i, group="aabbb"[i]) for i in range(5)))
     assert others_of_apart_groups(runs, np.array([0.5, 0.5, 0.0, 0.0, 0.0])) == {}
     assert "2 groups pooled" in describe_groups(runs, np.zeros(5))
 

@@ -62,6 +62,15 @@ def test_a_diverged_run_is_set_aside(make_table):
     assert "diverged" in kept.set_aside[0].reason
 
 
+def test_a_group_of_higher_losses_has_not_diverged(make_table):
+    table = make_table()
+    pair = (
+        *(replace(run, group="a") for run in table),
+        *(replace(run, group="b", loss=run.loss * 1.5) for run in table),
+    )
+    assert len(select_runs(RunTable(pair), frontier=False)) == 50
+
+
 def test_runs_that_repeat_their_data_are_set_aside_unless_all_do(make_table):
     table = make_table()
     some = RunTable(

@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from chidu.model.attention import Attention, attend, attention_weights, causal_mask
+from chidu.model.attention import Attention, Sight, attend, attention_weights
+from chidu.model.masks import causal_mask
 
 
 def draw(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -47,5 +48,5 @@ def test_grouped_keys_are_repeated_heads(make_config):
     full.out.weight.copy_(grouped.out.weight)
     x, mask = draw(2, 5, 24), causal_mask(5, 5, torch.device("cpu"))
     angles = draw(5, channels, seed=1).cos(), draw(5, channels, seed=1).sin()
-    for path in (mask, None):
-        torch.testing.assert_close(grouped(x, path, *angles)[0], full(x, path, *angles)[0], atol=1e-6, rtol=1e-5)
+    for sight in (Sight(mask), Sight(causal=True, fused=True)):
+        torch.testing.assert_close(grouped(x, sight, *angles), full(x, sight, *angles), atol=1e-6, rtol=1e-5)

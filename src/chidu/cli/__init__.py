@@ -8,7 +8,25 @@ from importlib import import_module
 from chidu.cli.app import app
 from chidu.cli.entry import main
 
-VERBS = ("run", "data", "plan", "ladder", "train", "fit", "forecast", "split", "next", "generate", "export", "report")
+VERBS = (
+    "run",
+    "data",
+    "plan",
+    "ladder",
+    "train",
+    "fit",
+    "forecast",
+    "split",
+    "next",
+    "backtest",
+    "score",
+    "generate",
+    "attend",
+    "tune",
+    "eval",
+    "export",
+    "report",
+)
 """In the order of the work."""
 
 for _verb in VERBS:

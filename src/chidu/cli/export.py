@@ -8,18 +8,21 @@ from chidu.cli.options import Json, show
 
 @app.command
 def export(model: Path, /, *, out: Path = Path("exported"), json_: Json = False) -> None:
-    """Write a model as a Llama checkpoint that `transformers` loads without our code.
+    """Write a model as a checkpoint that `transformers` loads without our code, with its tokenizer and model card.
+
+    A decoder becomes a Llama, a Qwen or a GPT-2, an encoder a EuroBERT or a BERT, an encoder-decoder a T5.
 
     Example: `chidu export lab --out exported`
 
     Parameters
     ----------
     model
-        A lab, a run's folder, or a checkpoint; of a lab, the run of most compute.
+        A lab, a run's folder, a checkpoint, or a Hugging Face folder; of a lab, the run of most compute.
     out
         The folder to write.
     """
     from chidu.stages import export_stage
 
-    source = export_stage(model, out)
-    show(json_, {"model": str(source), "out": str(out)}, f"{source} exported to {out}")
+    source, architecture = export_stage(model, out)
+    value = {"model": str(source), "out": str(out), "architecture": architecture}
+    show(json_, value, f"{source} exported to {out} as {architecture}")

@@ -6,7 +6,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from chidu.cli.app import app
-from chidu.cli.options import Columns, Json, read_number, read_table, show
+from chidu.cli.options import Columns, Json, read_number, read_table, show, show_with_notes
 from chidu.errors import InputError
 
 
@@ -16,6 +16,7 @@ def fit(
     /,
     *,
     form: str = "auto",
+    group: str | None = None,
     metric: str | None = None,
     warmup: int = 0,
     bootstrap: str = "runs",
@@ -37,11 +38,14 @@ def fit(
     Parameters
     ----------
     runs
-        A CSV with params, tokens and loss, or flops and loss, and what the form reads besides.
+        Runs with params, tokens and loss, or flops and loss, and what the form reads besides: a CSV, JSONL or Parquet
+        table, or what W&B, MLflow, TensorBoard, a Hugging Face Trainer or nanoGPT left.
     form
         Of the loss: auto, chinchilla, tied, coupled, frontier, kaplan, overtraining, repetition, moe, shape. Of other
         things: optimum (the best rate and batch, from sweeps), metric (a task's metric from the loss), curve (losses
         along runs from their learning rates); see docs/statistics.md.
+    group
+        Fit the runs of this group or family alone.
     metric
         The column that form metric fits.
     warmup
@@ -63,7 +67,8 @@ def fit(
         raise InputError(f"--metric goes with --form metric, not {form}")
     if form == "metric" and metric is None:
         raise InputError("--form metric needs --metric, the column to fit")
-    table = read_table(runs, column)
+    # a loss curve needs no size of a run, which a table of runs has to say
+    table = read_table(runs, ["flops=1", *(column or [])] if form == "curve" else column)
     if metric is not None:
         from chidu.laws.metric import fit_metric
 
@@ -82,7 +87,7 @@ def fit(
     from chidu.laws.fit import fit as fit_law
     from chidu.laws.profile import profile as profile_law
 
-    made = fit_law(table, form=form, seed=seed, bootstrap=bootstrap)
+    made = fit_law(table, form=form, group=group, seed=seed, bootstrap=bootstrap)
     profiles = [profile_law(made, name, params=params, tokens=tokens, flops=flops) for name in profile or []]
     value = made.to_json() | ({"profiles": [each.to_json() for each in profiles]} if profiles else {})
-    return show(json_, value, "\n".join(map(str, [made, *profiles])))
+    return show_with_notes(json_, value, "\n".join(map(str, [made, *profiles])), table.notes)

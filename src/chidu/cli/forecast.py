@@ -1,13 +1,21 @@
 """`chidu forecast`."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from chidu.cli.app import app
 from chidu.cli.options import Columns, Json, check_level, read_number, read_table, show
-from chidu.errors import InputError
+from chidu.errors import InputError, Refusal
+
+if TYPE_CHECKING:
+    from chidu.forecast.backtest import Backtest
+    from chidu.forecast.loss import Forecast
+    from chidu.forecast.quote import Quote
+    from chidu.laws.fit import Fit
+    from chidu.runs import RunTable
 
 
 @app.command
@@ -24,7 +32,11 @@ def forecast(
     level: float = 0.9,
     of: str = "run",
     form: str = "auto",
+    group: str | None = None,
     hardware: str = "h100",
+    backtest: bool = False,
+    lock: bool = False,
+    receipts: Path | None = None,
     column: Columns = None,
     seed: int = 0,
     json_: Json = False,
@@ -35,10 +47,14 @@ def forecast(
 
     Example: `chidu forecast runs.csv --targets targets.csv --out out.csv --level 0.9`
 
+    Beside it stands how chidu did at that distance: on published tables, and, where `chidu backtest` left its result
+    beside the runs, on these. A forecast that is locked is scored by `chidu score` once the run has landed.
+
     Parameters
     ----------
     runs
-        A CSV with params, tokens and loss, or flops and loss.
+        Runs with params, tokens and loss, or flops and loss: a CSV, JSONL or Parquet table, or what W&B, MLflow,
+        TensorBoard, a Hugging Face Trainer or nanoGPT left.
     params
         Parameters of the target, counted as in the table.
     tokens
@@ -57,12 +73,20 @@ def forecast(
         run: where one new run will land; law: where the curve is.
     form
         auto, chinchilla, tied, coupled, frontier, kaplan, overtraining, or repetition (docs/statistics.md).
+    group
+        Forecast from the runs of this group or family alone.
     hardware
         The device to price the target on (see `hardware.yaml`).
+    backtest
+        Hold out the largest of these runs at about the target's distance, and say how that went.
+    lock
+        Write a receipt, before the run is trained.
+    receipts
+        The folder of the receipts and their ledger; by default `receipts` beside the runs.
     """
     from chidu.forecast.cost import price
-    from chidu.forecast.loss import forecast_loss, forecast_targets
-    from chidu.forecast.targets import read_targets, write_forecasts
+    from chidu.forecast.loss import forecast_targets
+    from chidu.forecast.targets import Target, read_targets, write_forecasts
     from chidu.laws.fit import fit as fit_law
 
     check_level(level)
@@ -70,26 +94,84 @@ def forecast(
         raise InputError("nothing to forecast: give --params and --tokens, or --flops, or --targets FILE")
     if of not in ("run", "law"):
         raise InputError(f"--of {of}: it is run (where one new run will land) or law (where the curve is)")
-    wanted = read_targets(targets) if targets else []
+    _check_flags(of, lock=lock, receipts=receipts, backtest=backtest)
+    wanted = (
+        read_targets(targets)
+        if targets
+        else [Target(params=params, tokens=tokens, flops=flops, unique_tokens=unique_tokens)]
+    )
     table = read_table(runs, column)
-    law = fit_law(table, form=form, seed=seed)
-    if targets is None:
-        answer = forecast_loss(
-            law,
-            params=params,
-            tokens=tokens,
-            flops=flops,
-            unique_tokens=unique_tokens,
-            level=level,
-            of=of,  # type: ignore[arg-type]
-        )
-        cost = price(answer.flops, hardware=hardware)
-        notes = [*table.notes, *law.warnings]
-        value = {**answer.to_json(), "cost": cost.to_json(), "notes": notes}
-        show(json_, value, "\n".join([str(answer), f"cost: {cost}", *[f"note: {note}" for note in notes]]))
-        return
+    law = fit_law(table, form=form, group=group, seed=seed)
     answers = forecast_targets(law, wanted, level, of)  # type: ignore[arg-type]
-    if out is not None:
-        write_forecasts(out, wanted, answers)
-    text = "\n".join(str(answer) for answer in answers) if out is None else f"{len(answers)} forecasts in {out}"
-    show(json_, [answer.to_json() for answer in answers], text)
+    made, notes = _backtest(table, answers, form=form, group=group, level=level, seed=seed) if backtest else (None, [])
+    quotes, unread = _quotes(runs.parent, law, answers, level, made) if of == "run" else ([[]] * len(answers), [])
+    notes += unread
+    values = [
+        {**answer.to_json(), "record": [quote.to_json() for quote in own]}
+        for answer, own in zip(answers, quotes, strict=True)
+    ]
+    if targets is None:
+        cost = price(answers[0].flops, hardware=hardware)
+        notes = [*table.notes, *law.warnings, *notes]
+        values[0] |= {"cost": cost.to_json(), "notes": notes}
+        lines = [str(answers[0]), *map(str, quotes[0]), f"cost: {cost}"]
+    else:
+        if out is not None:
+            write_forecasts(out, wanted, answers)
+        lines = [str(answer) for answer in answers] if out is None else [f"{len(answers)} forecasts in {out}"]
+        lines += dict.fromkeys(str(quote) for own in quotes for quote in own)
+        notes = [*table.notes, *notes]
+    lines += [f"note: {note}" for note in notes]
+    if lock:
+        locked, head = _lock(answers, law, receipts or runs.parent / "receipts")
+        for value, path in zip(values, locked, strict=True):
+            value |= {"receipt": str(path), "head": head}
+        what = str(locked[0]) if targets is None else f"{len(locked)} receipts in {locked[0].parent}"
+        lines.append(f"locked: {what}; head of the ledger, to publish: {head}")
+    show(json_, values[0] if targets is None else values, "\n".join(lines))
+
+
+def _check_flags(of: str, *, lock: bool, receipts: Path | None, backtest: bool) -> None:
+    """Refuse flags that contradict each other before any work is done."""
+    if backtest and of != "run":
+        raise InputError("--backtest looks at where runs landed: leave out --of law")
+    if receipts is not None and not lock:
+        raise InputError(f"--receipts {receipts}: nothing is locked without --lock")
+    if lock and of != "run":
+        raise InputError("--lock locks where one new run will land: leave out --of law")
+
+
+def _lock(answers: "Sequence[Forecast]", law: "Fit", folder: Path) -> tuple[list[Path], str]:
+    """Lock each answer; the receipts, and the hash of the ledger's last line."""
+    from chidu.forecast.ledger import read_ledger
+    from chidu.forecast.receipt import lock
+
+    return [lock(answer, folder, fit=law) for answer in answers], read_ledger(folder)[-1].hash
+
+
+def _backtest(
+    table: "RunTable", answers: "Sequence[Forecast]", *, form: str, group: str | None, level: float, seed: int
+) -> "tuple[Backtest | None, list[str]]":
+    """Backtest the runs at the distance of the target, or at all where there are many targets."""
+    from chidu.forecast.backtest import backtest
+
+    near = answers[0].distance if len(answers) == 1 else None
+    try:
+        return backtest(table, form=form, group=group, level=level, seed=seed, near=near, alone=False), []
+    except Refusal as why:
+        return None, [f"no backtest: {why}"]
+
+
+def _quotes(
+    folder: Path, law: "Fit", answers: "Sequence[Forecast]", level: float, made: "Backtest | None"
+) -> "tuple[list[list[Quote]], list[str]]":
+    """What each answer's distance has been worth: on published tables, and on these runs where that is known."""
+    from chidu.forecast.quote import UNTRIED, published, saved
+
+    out, notes = [], []
+    for answer in answers:
+        own, why = (made.quote(answer.distance), "") if made else saved(folder, law.table_hash, answer.distance)
+        known = published(answer.distance, level) if law.form not in UNTRIED else None
+        out.append([quote for quote in (known, own) if quote])
+        notes += [why] if why else []
+    return out, list(dict.fromkeys(notes))

@@ -6,7 +6,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from chidu.cli.app import app
-from chidu.cli.options import Columns, Json, read_number, read_table, show
+from chidu.cli.options import Columns, Json, read_number, read_table, show_with_notes
 from chidu.errors import InputError
 
 
@@ -37,7 +37,8 @@ def next_(
     Parameters
     ----------
     runs
-        A CSV with params, tokens and loss, or flops and loss.
+        Runs with params, tokens and loss, or flops and loss: a CSV, JSONL or Parquet table, or what W&B, MLflow,
+        TensorBoard, a Hugging Face Trainer or nanoGPT left.
     params
         Parameters of the target.
     tokens
@@ -58,8 +59,8 @@ def next_(
         The device to price on (see `hardware.yaml`).
     """
     from chidu.forecast.candidates import read_plan
-    from chidu.forecast.design_score import score_design
-    from chidu.forecast.next_run import CRITERIA, next_run, next_runs
+    from chidu.forecast.design_score import DesignScore, score_design
+    from chidu.forecast.next_run import CRITERIA, NextRun, NextRuns, next_run, next_runs
     from chidu.laws.fit import fit as fit_law
 
     if criterion not in CRITERIA:
@@ -71,16 +72,16 @@ def next_(
 
     given = read_plan(candidates) if candidates else None
     plan = read_plan(score) if score else None
-    law = fit_law(read_table(runs, column), seed=seed)
+    table = read_table(runs, column)
+    law = fit_law(table, seed=seed)
     largest = max(each.flops or 0.0 for each in law.runs)
     size = 10 * largest if flops is None else flops
     target = (params, tokens) if params is not None and tokens is not None else size
+    answer: DesignScore | NextRun | NextRuns
     if plan is not None:
-        scored = score_design(law, plan, target, hardware=hardware)
-        show(json_, scored.to_json(), str(scored))
+        answer = score_design(law, plan, target, hardware=hardware)
     elif count != 1:
-        batch = next_runs(law, count, target=target, budget_flops=budget_flops, candidates=given, hardware=hardware)
-        show(json_, batch.to_json(), str(batch))
+        answer = next_runs(law, count, target=target, budget_flops=budget_flops, candidates=given, hardware=hardware)
     else:
         answer = next_run(
             law,
@@ -90,4 +91,4 @@ def next_(
             hardware=hardware,
             criterion=criterion,  # type: ignore[arg-type]
         )
-        show(json_, answer.to_json(), str(answer))
+    show_with_notes(json_, answer.to_json(), str(answer), table.notes)

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from chidu.errors import InputError
-from chidu.runs import RunTable, parse_number, read_runs
+from chidu.runs import RunTable, parse_number
 
 if TYPE_CHECKING:
     from chidu.terminal import Terminal
+    from chidu.training.train import Machine
 
 UNITS = {"s": 1.0, "sec": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 
@@ -42,18 +43,23 @@ def read_duration(type_: Any, tokens: Sequence[Any]) -> float:
 
 Number = Annotated[float, Parameter(converter=read_number)]
 Duration = Annotated[float, Parameter(converter=read_duration)]
-Columns = Annotated[list[str] | None, Parameter(name="--column", help="chidu's name = the file's, e.g. params=N.")]
+Columns = Annotated[
+    list[str] | None,
+    Parameter(name="--column", help="chidu's name = the file's, such as params=N; or a number for every run."),
+]
 Json = Annotated[bool, Parameter(name="--json", help="Print JSON on stdout and nothing else.")]
 
 
 def read_table(path: Path, column: list[str] | None) -> RunTable:
-    """Read a CSV of runs, its columns renamed by `ours=theirs`."""
+    """Read a table of runs, its columns renamed by `ours=theirs`."""
     pairs = {}
     for item in column or []:
         ours, equals, theirs = item.partition("=")
         if not equals:
             raise InputError(f"--column {item}: write chidu's name = the file's, such as params=N")
         pairs[ours.strip()] = theirs.strip()
+    from chidu.tables.read import read_runs
+
     return read_runs(path, pairs)
 
 
@@ -68,11 +74,26 @@ def show(as_json: bool, value: Any, text: str) -> None:
     print(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) if as_json else text)
 
 
+def show_with_notes(as_json: bool, value: dict[str, Any], text: str, notes: Sequence[str]) -> None:
+    """Print a result, and what was assumed when its table was read."""
+    show(as_json, {**value, "notes": list(notes)}, "\n".join([text, *[f"note: {note}" for note in notes]]))
+
+
 def open_terminal(quiet: bool) -> "Terminal":
     """What shows progress on stderr, loaded only where there is some."""
     from chidu.terminal import Terminal
 
     return Terminal(quiet=quiet)
+
+
+def find_machine(device: str, threads: int) -> "Machine":
+    """Where the tensors are; the device is found out, and all cores are taken, unless said otherwise."""
+    from chidu.ladder.machine import find_device
+    from chidu.training.train import Machine
+
+    if threads < 0:
+        raise InputError(f"--threads {threads}: it must not be negative")
+    return Machine(device=device or find_device(), threads=threads or os.cpu_count() or 1)
 
 
 def fail(code: int, message: str, error: Exception | None = None) -> int:

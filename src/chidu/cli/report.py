@@ -23,20 +23,21 @@ def report(
     Parameters
     ----------
     source
-        A lab folder that `chidu run` finished, or a CSV of runs.
+        A lab folder that `chidu run` finished, or a table or folder of runs as `chidu fit` takes.
     out
         The page; by default `report.html` beside the source.
     """
     from chidu.report import summarise, to_text, write_report
 
-    if source.is_dir():
+    lab = (source / "loop.json").exists()
+    if lab:
         from chidu.loop import study_of_lab
 
         study = study_of_lab(source)
     else:
         from chidu.loop import study_of_table
 
-        study = study_of_table(read_table(source, column), source.name, seed)
-    page = out or (source / "report.html" if source.is_dir() else source.with_name("report.html"))
+        study = study_of_table(read_table(source, column), source.resolve().name, seed)
+    page = out or (source / "report.html" if lab or not source.name else source.with_name("report.html"))
     write_report(study, page)
     show(json_, summarise(study), f"{to_text(study)}\n\nreport: {page}")

@@ -21,8 +21,8 @@ def split(
     minimise: str = "flops",
     hardware: str = "h100",
     serve_utilisation: float = 0.1,
-    repeat_tokens: Annotated[float, Parameter(converter=read_number)] = 15.3878,
-    repeat_params: Annotated[float, Parameter(converter=read_number)] = 5.3097,
+    repeat_tokens: Annotated[float | None, Parameter(converter=read_number)] = None,
+    repeat_params: Annotated[float | None, Parameter(converter=read_number)] = None,
     level: float = 0.9,
     form: str = "auto",
     column: Columns = None,
@@ -41,7 +41,7 @@ def split(
     Parameters
     ----------
     runs
-        A CSV with params, tokens and loss.
+        Runs with params, tokens and loss: a table or folder, as for `chidu fit`.
     flops
         Compute of training; by default ten times the largest run's.
     serve_tokens
@@ -55,13 +55,13 @@ def split(
     serve_utilisation
         Part of the device's peak that serving reaches: an assumption, measure yours.
     repeat_tokens
-        How fast repeated tokens lose their worth, as published in 2305.16264.
+        How slowly repeated tokens lose their worth, R_D* of 2305.16264; its 15.4 unless form repetition fits it.
     repeat_params
-        How fast params beyond what the text can feed lose theirs, likewise.
+        How slowly params beyond what the text can feed lose theirs, R_N*; 5.3, or fitted.
     level
         Probability of the intervals.
     form
-        chinchilla, coupled, or auto.
+        chinchilla, coupled, repetition (needs unique_tokens), or auto.
     """
     from chidu.forecast.split import split_budget
     from chidu.laws.fit import fit as fit_law

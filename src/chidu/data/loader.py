@@ -49,7 +49,7 @@ class Loader:
     def window(self, sequence: int) -> int:
         """Which window the sequence of that number is, counted from 0 at the start of training."""
         epoch, place = divmod(sequence, self.windows)
-        return int(_order(self.windows, self.seed, epoch)[place])
+        return int(shuffle(self.windows, self.seed, epoch)[place])
 
 
 def count_windows(tokens: int, context: int) -> int:
@@ -67,7 +67,7 @@ def take_windows(tokens: Tokens, context: int, windows: "list[int] | NDArray[np.
 
 
 @lru_cache(maxsize=4)
-def _order(windows: int, seed: int, epoch: int) -> NDArray[np.int64]:
-    """Permutation of an epoch, [windows]. `RandomState` is the generator whose stream numpy keeps for ever (NEP 19)."""
+def shuffle(count: int, seed: int, epoch: int) -> NDArray[np.int64]:
+    """Permutation of an epoch, [count]. `RandomState` is the generator whose stream numpy keeps for ever (NEP 19)."""
     bits = np.random.MT19937(np.random.SeedSequence((seed, epoch)))
-    return np.random.RandomState(bits).permutation(windows)
+    return np.random.RandomState(bits).permutation(count)

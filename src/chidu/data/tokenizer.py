@@ -5,7 +5,7 @@ Token b < 256 is the byte b, token 256 is end-of-text, token 257 + i is what the
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -77,9 +77,23 @@ class Tokenizer:
 
     @cached_property
     def _encoding(self) -> Any:
-        tiktoken = _import("tiktoken")
+        tiktoken = import_extra("tiktoken")
         ranks = {piece: rank for rank, piece in enumerate(self.pieces) if rank != EOT_ID}
         return tiktoken.Encoding("chidu", pat_str=SPLIT, mergeable_ranks=ranks, special_tokens={EOT: EOT_ID})
+
+    def encode_spans(self, text: str) -> tuple[list[int], list[tuple[int, int]]]:
+        """Ids, and the characters that each stands for, as (first, one past the last).
+
+        Tokens that are parts of one character all have that character.
+        """
+        ids = self.encode(text).tolist()
+        owner = _owners(text)
+        spans, at = [], 0
+        for token in ids:
+            size = len(self.pieces[token])
+            spans.append((owner[at], owner[at + size - 1] + 1))
+            at += size
+        return ids, spans
 
     def encode(self, text: str) -> Ids:
         """Turn text into ids, [tokens] int32. Unpaired surrogates, which are not text, become U+FFFD."""
@@ -107,17 +121,25 @@ class Tokenizer:
             pieces.append(EOT.encode() if token == EOT_ID else self.pieces[token])
         return b"".join(pieces).decode("utf-8", "replace")
 
-    def to_json(self) -> dict[str, Any]:
-        """Content of a `tokenizer.json` that `transformers.PreTrainedTokenizerFast` loads."""
+    def decode_after(self, before: Sequence[int], ids: Iterable[int]) -> str:
+        """The text that ids add to those before them: their own, whatever stood there."""
+        return self.decode(ids)
+
+    def to_json(self, specials: Sequence[str] = ()) -> dict[str, Any]:
+        """Content of a `tokenizer.json` that `transformers.PreTrainedTokenizerFast` loads.
+
+        `specials` are the names of the ids just past the vocabulary, which no text encodes to.
+        """
         vocab = {_spell(piece): token for token, piece in enumerate(self.pieces) if token != EOT_ID}
         byte_level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": False}
         split = {"type": "Split", "pattern": {"Regex": SPLIT}, "behavior": "Isolated", "invert": False}
         flags = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
+        added = [{"id": self.vocab_size + i, "content": name, **flags} for i, name in enumerate(specials)]
         return {
             "version": "1.0",
             "truncation": None,
             "padding": None,
-            "added_tokens": [{"id": EOT_ID, "content": EOT, **flags}],
+            "added_tokens": [{"id": EOT_ID, "content": EOT, **flags}, *added],
             "normalizer": None,
             "pre_tokenizer": {"type": "Sequence", "pretokenizers": [split, byte_level]},
             "post_processor": None,
@@ -142,7 +164,7 @@ class Tokenizer:
 
     @classmethod
     def load(cls, path: Path) -> "Tokenizer":
-        """Read what `save` wrote.
+        """Read what `save` wrote, or an exported model's, whose special tokens are left aside.
 
         Raises:
             InputError: no such file.
@@ -152,7 +174,7 @@ class Tokenizer:
         try:
             merges = tuple((_unspell(left), _unspell(right)) for left, right in value["model"]["merges"])
             tokenizer = cls(merges)
-            same = value == tokenizer.to_json()
+            same = value == tokenizer.to_json([token["content"] for token in value["added_tokens"][1:]])
         except (KeyError, TypeError, ValueError):
             same = False
         if not same:
@@ -173,7 +195,7 @@ class Tokenizer:
         check_vocab_size(vocab_size)
         if vocab_size in (0, BYTE_VOCAB):
             return cls()
-        tokenizers = _import("tokenizers")
+        tokenizers = import_extra("tokenizers")
         learner = tokenizers.Tokenizer(tokenizers.models.BPE())
         parts = tokenizers.pre_tokenizers
         split = parts.Split(tokenizers.Regex(SPLIT), "isolated")
@@ -187,6 +209,18 @@ class Tokenizer:
         learner.train_from_iterator(texts, trainer)
         merges = json.loads(learner.to_str())["model"]["merges"]
         return cls(tuple((_unspell(left), _unspell(right)) for left, right in merges))
+
+
+def _owners(text: str) -> list[int]:
+    """The character that each byte of a text belongs to; a surrogate alone is three bytes, as U+FFFD is."""
+    owners: list[int] = []
+    place = 0
+    while place < len(text):
+        pair = "\ud800" <= text[place] < "\udc00" and "\udc00" <= text[place + 1 : place + 2] < "\ue000"
+        size = 4 if pair else len(text[place].encode("utf-8", "surrogatepass"))
+        owners += [place] * size
+        place += 2 if pair else 1
+    return owners
 
 
 def check_vocab_size(vocab_size: int) -> None:
@@ -210,7 +244,7 @@ def _unspell(letters: str) -> bytes:
         raise ValueError(letters) from None
 
 
-def _import(name: str) -> Any:
+def import_extra(name: str) -> Any:
     """Import a package of the extra `train`."""
     try:
         return __import__(name)

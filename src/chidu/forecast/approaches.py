@@ -16,7 +16,8 @@ import numpy as np
 from chidu.accounting import law_flops
 from chidu.errors import Refusal
 from chidu.forecast.allocation import check_split, optima, reference_optimum
-from chidu.forecast.isoflop import Index, Minimum, budgets, find_minima
+from chidu.forecast.holdout import budgets
+from chidu.forecast.isoflop import Index, Minimum, find_minima
 from chidu.laws.design import make_arrays
 from chidu.laws.fit import Fit
 from chidu.laws.forms import FORMS
@@ -308,7 +309,7 @@ def _lowest_curve(loss_CG: Array, size_C: Array) -> Array:
 
 def _parametric(fit: Fit, flops: float, level: float) -> Approach:
     """Approach 3 (section 3.3): a = beta / (alpha + beta) of the reference fit, and of its bootstrap."""
-    if fit.form == "tied":
+    if fit.form in ("tied", "repetition"):
         raise Refusal("a law of one exponent has a = 1/2 by construction; fit form chinchilla")
     known = reference_optimum(fit, flops)
     if known is None:

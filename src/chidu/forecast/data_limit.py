@@ -21,6 +21,7 @@ from chidu.stats import Array, Interval, quantile_interval
 
 REPEAT_TOKENS, REPEAT_PARAMS = 15.3878, 5.3097
 """r_D and r_N as published (2305.16264, appendix A), fitted to GPT-2-like models on C4 up to 8.7e9 params."""
+FITTED = "fitted to these runs"
 MANY, TOO_MANY = 4.0, 16.0
 """Passes that are nearly as good as fresh text, and beyond which hardly anything is gained (2305.16264, section 5)."""
 KNOTS = 7
@@ -49,6 +50,8 @@ class LimitedAllocation:
     """r_D."""
     repeat_params: float
     """r_N."""
+    basis: str
+    """Where these two are from, in words."""
     warnings: tuple[str, ...]
 
     @property
@@ -68,9 +71,7 @@ class LimitedAllocation:
                 f"  with enough text {params:.3g} params on {tokens:.3g} tokens, loss {loss:.4f}: "
                 f"its lack costs {self.loss / loss - 1:.2%}"
             )
-            given = f"r_D = {self.repeat_tokens:.4g}, r_N = {self.repeat_params:.4g}"
-            published = (self.repeat_tokens, self.repeat_params) == (REPEAT_TOKENS, REPEAT_PARAMS)
-            lines.append(f"  assumed: {given}" + (" as published (2305.16264)" if published else ", as given"))
+            lines.append(f"  r_D = {self.repeat_tokens:.4g}, r_N = {self.repeat_params:.4g}: {self.basis}")
         else:
             lines.append("  the text suffices for the compute-optimal split")
         lines.append(f"  optimal params, {self.params_interval.level:.0%} interval {self.params_interval}")
@@ -80,7 +81,17 @@ class LimitedAllocation:
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
-        plain = ("flops", "unique_tokens", "params", "tokens", "epochs", "loss", "repeat_tokens", "repeat_params")
+        plain = (
+            "flops",
+            "unique_tokens",
+            "params",
+            "tokens",
+            "epochs",
+            "loss",
+            "repeat_tokens",
+            "repeat_params",
+            "basis",
+        )
         return {
             **{name: getattr(self, name) for name in plain},
             "loss_interval": self.loss_interval.to_json(),
@@ -107,17 +118,17 @@ def data_limited(
     *,
     flops: float,
     unique_tokens: float,
-    repeat_tokens: float = REPEAT_TOKENS,
-    repeat_params: float = REPEAT_PARAMS,
+    repeat_tokens: float | None = None,
+    repeat_params: float | None = None,
     level: float = 0.9,
 ) -> LimitedAllocation:
     """Find the params and tokens of the lowest loss for a budget when only so many unique tokens exist.
 
     Args:
-        fit: runs on fresh text.
+        fit: runs on fresh text, or of the form `repetition`, which knows its own r_D and r_N.
         flops: of training.
         unique_tokens: that there are.
-        repeat_tokens: r_D; the published constant is an assumption about your text.
+        repeat_tokens: r_D; else the fitted one, or the published one, which is an assumption about your text.
         repeat_params: r_N, likewise.
         level: of the intervals.
 
@@ -125,7 +136,8 @@ def data_limited(
         InputError: a number that is not positive.
         Refusal: the fit does not tell params from tokens.
     """
-    for name, value in (("unique_tokens", unique_tokens), ("r_D", repeat_tokens), ("r_N", repeat_params)):
+    fades, basis = _constants(fit, repeat_tokens, repeat_params)
+    for name, value in (("unique_tokens", unique_tokens), ("r_D", fades[0]), ("r_N", fades[1])):
         if not (np.isfinite(value) and value > 0):
             raise InputError(f"{name} must be a positive number, not {value}")
     check_split(fit, flops)
@@ -133,7 +145,7 @@ def data_limited(
     best = optima(fit, flops, line)
     unlimited = (float(np.exp(best.best)), float(flops / (6 * np.exp(best.best))), float(np.exp(best.lowest)))
     if unique_tokens < unlimited[1]:
-        line = _limited_line(fit, flops, unique_tokens, repeat_tokens, repeat_params)
+        line = _limited_line(fit, flops, unique_tokens, None if basis == FITTED else fades)
         best = optima(fit, flops, line)
     size, lowest = float(np.exp(best.best)), float(np.exp(best.lowest))
     tokens = float(flops / (6 * size))
@@ -147,21 +159,30 @@ def data_limited(
         params_interval=quantile_interval(np.exp(best.log_params), level),
         near=line.near(lowest),
         unlimited=unlimited,
-        repeat_tokens=float(repeat_tokens),
-        repeat_params=float(repeat_params),
+        repeat_tokens=float(fades[0]),
+        repeat_params=float(fades[1]),
+        basis=basis,
         warnings=(*_warn_passes(tokens / unique_tokens), *warn_split(fit, tokens / size, best.at_edge)),
     )
 
 
-def _limited_line(fit: Fit, flops: float, unique_tokens: float, repeat_tokens: float, repeat_params: float) -> Line:
-    """The laws along the splits of a budget, each read at what its params and tokens are worth."""
+def _constants(fit: Fit, tokens: float | None, params: float | None) -> tuple[tuple[float, float], str]:
+    """r_D and r_N, and where they are from."""
+    if tokens is None and params is None and fit.form == "repetition":
+        return (fit.parameters["R_D"], fit.parameters["R_N"]), FITTED
+    published = tokens in (None, REPEAT_TOKENS) and params in (None, REPEAT_PARAMS)
+    pair = REPEAT_TOKENS if tokens is None else tokens, REPEAT_PARAMS if params is None else params
+    return pair, "an assumption, as published (2305.16264)" if published else "as given"
+
+
+def _limited_line(fit: Fit, flops: float, unique_tokens: float, fades: tuple[float, float] | None) -> Line:
+    """The laws along the splits of a budget, read at what params and tokens are worth, or by a law that knows it."""
     params = np.sqrt(flops / (6 * 10**LOG10_RATIO))[::-1]
     tokens = flops / (6 * params)
     fresh = np.minimum(tokens, unique_tokens)
-    worth = (
-        effective_params(params, _fed_params(fit, fresh), repeat_params),
-        effective_tokens(tokens, fresh, repeat_tokens),
-    )
+    if fades is None:
+        return survey(fit, params, np.stack([params, tokens, fresh], axis=1))
+    worth = effective_params(params, _fed_params(fit, fresh), fades[1]), effective_tokens(tokens, fresh, fades[0])
     return survey(fit, params, np.stack(worth, axis=1))
 
 

@@ -10,12 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from chidu.forecast.holdout import budgets
 from chidu.stats import Array
 
 Index = NDArray[np.intp]
 
-SAME_BUDGET = 1.2
-"""Runs whose compute lies within this factor were given the same amount of it."""
 LEAST_RUNS = 4
 """Sizes that a parabola is fitted to: three would leave no error to judge it by."""
 NEAR = 0.08
@@ -31,16 +30,6 @@ class Minimum:
     runs: int
     draws: Array
     """Bootstrap of `log_params`, [B]."""
-
-
-def budgets(flops: Array) -> list[Index]:
-    """Group runs by their compute, [n] -> positions of each group's runs, least compute first."""
-    order = np.argsort(flops, kind="stable")
-    starts = [0]
-    for i in range(1, len(order)):
-        if flops[order[i]] > SAME_BUDGET * flops[order[starts[-1]]]:
-            starts.append(i)
-    return np.split(order, starts[1:])
 
 
 def find_minima(params: Array, flops: Array, log_loss: Array, draws: int, seed: int) -> tuple[list[Minimum], list[str]]:

@@ -15,6 +15,8 @@ from chidu.stats import Array, Interval
 
 FAR = 100.0
 """Times the largest fitted run's compute beyond which published ladders say little about the error."""
+BELOW = 1e-3
+"""Of the largest run's compute, below which a target is out of sight of the law."""
 OUTSIDE = 3.0
 """How many times outside the runs' tokens/param a target may lie without a warning."""
 SAME = 0.05
@@ -181,6 +183,10 @@ def _warn(point: Array, distance: float, seen: tuple[float, float]) -> tuple[str
     out = []
     if distance > FAR:
         out.append(f"the target is {distance:.0f} times the largest run: beyond {FAR:.0f} any method is weak")
+    if distance < BELOW:
+        out.append(
+            f"the target is {1 / distance:.0f} times smaller than the largest run: small runs bend away from the law"
+        )
     if len(point) > 1:
         ratio, (least, most) = point[1] / point[0], seen
         if not least / OUTSIDE <= ratio <= OUTSIDE * most:

@@ -28,7 +28,7 @@ def expected_regret(fit: Fit, flops: float, points_CK: Array) -> tuple[float, Ar
     """
     check_split(fit, flops)
     params = np.sqrt(flops / (6 * 10**SPLITS))
-    splits = np.stack([params, flops / (6 * params)], axis=1)
+    splits = fit.complete(np.stack([params, flops / (6 * params)], axis=1))
     log_loss = np.log(fit.sample(splits, of="law"))
     beliefs = believe(fit, np.concatenate([splits, points_CK]))
     mean = beliefs.weights @ beliefs.mean_JP

@@ -6,7 +6,7 @@ from typing import Any
 from chidu.forecast.allocation import Allocation, compute_optimal
 from chidu.forecast.approaches import Approaches, compare_approaches
 from chidu.forecast.cost import Cost, price
-from chidu.forecast.data_limit import REPEAT_PARAMS, REPEAT_TOKENS, LimitedAllocation, data_limited
+from chidu.forecast.data_limit import LimitedAllocation, data_limited
 from chidu.forecast.ownership import SERVE_UTILISATION
 from chidu.forecast.serving import ServedAllocation, Unit, serving_optimal
 from chidu.laws.fit import Fit
@@ -51,8 +51,8 @@ def split_budget(
     minimise: Unit = "flops",
     hardware: str = "h100",
     serve_utilisation: float = SERVE_UTILISATION,
-    repeat_tokens: float = REPEAT_TOKENS,
-    repeat_params: float = REPEAT_PARAMS,
+    repeat_tokens: float | None = None,
+    repeat_params: float | None = None,
     level: float = 0.9,
 ) -> Split:
     """Answer every question about the split of training FLOPs that was asked.

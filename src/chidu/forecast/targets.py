@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Protocol
 
 from chidu.errors import InputError
-from chidu.runs import SPELLINGS, check_number, read_rows
 from chidu.stats import Interval
 from chidu.store import write_text
+from chidu.tables.delimited import read_rows
+from chidu.tables.numbers import check_number
+from chidu.tables.spelling import SPELLINGS
 
 ANSWERS = ("median", "lower", "upper")
 

@@ -168,12 +168,19 @@ def curves_of(table: RunTable, *, warmup: int = 0) -> list[LossCurve]:
 
     Raises:
         InputError: a run without a step or a rate.
+        Refusal: runs of several sizes.
     """
     groups = defaultdict(list)
     for run in table:
         if run.step is None or run.learning_rate is None:
             raise InputError("the law of loss curves needs a step and a learning_rate in every row; map with --column")
         groups[run.run or run.group or "curve"].append((run.step, run.learning_rate, run.loss))
+    sizes = {run.params for run in table if run.params is not None}
+    if len(sizes) > 1:
+        raise Refusal(
+            f"the curves are of {len(sizes)} sizes ({min(sizes):.3g} to {max(sizes):.3g} params), but one law of loss "
+            "curves is of one size; keep the rows of one"
+        )
     return [make_curve(name, *np.array(sorted(rows)).T, warmup=warmup) for name, rows in groups.items()]
 
 

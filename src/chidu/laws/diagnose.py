@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from chidu.errors import Refusal
 from chidu.laws.pooling import describe_groups
 from chidu.laws.select import NDBool
 from chidu.runs import RunTable
@@ -14,6 +15,8 @@ ALIKE = 0.99
 """Correlation of log params and log tokens above which the two cannot be told apart."""
 BEND_SDS, SLIGHT = 2.0, 0.001
 OUTLIER_SDS = 5.0
+SCATTER = 0.015
+"""Sd of log loss around the law above which a table is not of one kind."""
 
 
 def diagnose(table: RunTable, residuals: Array, noise: float, used: NDBool) -> tuple[str, ...]:
@@ -28,8 +31,8 @@ def diagnose(table: RunTable, residuals: Array, noise: float, used: NDBool) -> t
     checks = (
         _few(table),
         _lever(table),
-        _rising(table),
         _alike(table),
+        _scatter(table, noise),
         _undertrained(table, used),
         _outliers(table, residuals),
         _bend(table, residuals, noise),
@@ -54,13 +57,29 @@ def _lever(table: RunTable) -> str:
     return f"the runs span only {decades:.1f} decades of compute: a short lever; span 1.5 or more"
 
 
-def _rising(table: RunTable) -> str:
+def check_falling(table: RunTable) -> None:
+    """Refuse runs in which no law can be seen.
+
+    Raises:
+        Refusal: the loss does not fall with compute over runs that differ in it.
+    """
     flops, loss = np.log(table.column("flops")), np.log(table.column("loss"))
-    if np.isnan(flops).any():
+    if np.isnan(flops).any() or np.ptp(flops) < np.log(2):
+        return
+    if float(((flops - flops.mean()) * (loss - loss.mean())).sum()) >= 0:
+        raise Refusal(
+            f"the loss does not fall with compute over these {len(table)} runs: no law can be seen in them; look for "
+            "diverged runs, for a column that is not the loss, or for runs of several kinds"
+        )
+
+
+def _scatter(table: RunTable, noise: float) -> str:
+    if noise <= SCATTER:
         return ""
-    if float(((flops - flops.mean()) * (loss - loss.mean())).sum()) < 0:
-        return ""
-    return f"the loss does not fall with compute over these {len(table)} runs: no law can be seen in them"
+    return (
+        f"the runs scatter by {noise:.1%} around the law, where other seeds alone give 0.1 to 0.5 %: are several data "
+        "sets, recipes or counts of params in one table?"
+    )
 
 
 def _alike(table: RunTable) -> str:

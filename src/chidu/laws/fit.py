@@ -14,13 +14,13 @@ import numpy as np
 from chidu.accounting import law_flops
 from chidu.errors import InputError, Refusal
 from chidu.laws.design import check_enough, choose_form, make_arrays
-from chidu.laws.diagnose import diagnose
+from chidu.laws.diagnose import check_falling, diagnose
 from chidu.laws.forms import FORMS, Form
 from chidu.laws.pooling import keep_group, others_of_apart_groups
 from chidu.laws.posterior import Posterior, drawn_forms, infer
 from chidu.laws.priors import NOISE
 from chidu.laws.resample import KINDS, group_rows
-from chidu.laws.select import NDBool, far_above, forecast_rows, replicate_noise, select_runs
+from chidu.laws.select import NDBool, far_above, forecast_rows, replicate_noise, select_runs, sizes_of
 from chidu.laws.solver import Reference, bootstrap_reference, fit_reference
 from chidu.runs import RunTable
 from chidu.stats import Array, Interval, quantile_interval
@@ -250,7 +250,7 @@ def fit(
     Raises:
         InputError: an unknown form, group or bootstrap, a form whose columns the table lacks, fewer runs than
             parameters, or too few groups.
-        Refusal: the runs are all alike.
+        Refusal: the runs are all alike, or their loss does not fall with compute.
     """
     shape = choose_form(runs, form)
     if bootstrap not in KINDS:
@@ -258,9 +258,10 @@ def fit(
     runs = keep_group(runs, group) if group is not None else runs
     runs = replace(runs, runs=tuple(run.with_flops() for run in runs))
     frontier = shape.inputs == ("flops",)
-    sizes = ("params", "tokens") if frontier else shape.inputs
+    sizes = sizes_of(shape.inputs)
     table = select_runs(runs, frontier=frontier, sizes=sizes)
     check_enough(table, shape)
+    check_falling(table)
     table, reference = _fit_without_strangers(table, shape)
     x, y, centre = make_arrays(table, shape)
     residuals = y - shape.log_loss(reference.theta[None], x)[0]

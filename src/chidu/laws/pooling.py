@@ -11,8 +11,9 @@ from chidu.runs import RunTable
 from chidu.stats import Array
 
 LABELS = ("group", "family")
-APART, APART_ERRORS = 0.03, 5.0
-"""Groups whose mean residuals differ by more than this, and by so many standard errors, are not pooled."""
+PLURAL = {"group": "groups", "family": "families"}
+APART, CLEAR = 0.01, 8.0
+"""Groups whose residuals lie further apart than this, with an F ratio above this, are not pooled."""
 FEWEST = 3
 """Runs that a group must have for its mean residual to say something."""
 
@@ -30,31 +31,55 @@ def others_of_apart_groups(table: RunTable, residuals: Array) -> dict[int, str]:
         table: the runs that one law was fitted to.
         residuals: log(observed / fitted), [n].
     """
+    flops = table.column("flops")
     for column in LABELS:
-        parts = residuals_by_label(table, residuals, column)
-        large = {name: part for name, part in parts.items() if len(part) >= FEWEST}
-        gap = _gap(large)
+        labels = [getattr(run, column) or "" for run in table.runs]
+        size = table.column("params") if table.has_params else flops
+        gap = None if np.isnan(size).any() else _gap(np.log(size), residuals, labels)
         if gap is None:
             continue
-        flops = table.column("flops")
-        labels = [getattr(run, column) or "" for run in table.runs]
-        kept = max(large, key=lambda name: (flops[[label == name for label in labels]].max(), len(large[name])))
+        large = [name for name in dict.fromkeys(labels) if labels.count(name) >= FEWEST]
+        kept = max(large, key=lambda name: (flops[[label == name for label in labels]].max(), labels.count(name)))
         reason = (
-            f"of another {column} than {kept or 'the rows without one'}, which holds the largest run: their losses lie "
-            f"{gap:.1%} apart at the same size, and one law cannot serve both"
+            f"of another {column} than {kept or 'the rows without one'}, which holds the largest run: losses lie "
+            f"up to {gap:.1%} apart at the same size, and one law cannot serve both"
         )
         return {i: reason for i, label in enumerate(labels) if label != kept}
     return {}
 
 
-def _gap(parts: dict[str, Array]) -> float | None:
-    """How far the mean residuals of the lowest and the highest group lie apart; None where they may be pooled."""
-    if len(parts) < 2:
+def _gap(size: Array, residuals: Array, labels: list[str]) -> float | None:
+    """How far apart groups lie where they differ most; None where they may be pooled.
+
+    A straight line through each group's residuals over log params (or log compute) is compared with one through all of
+    them: an F test (other data shift the line, another count of params tilts it).
+    """
+    names = [name for name in dict.fromkeys(labels) if labels.count(name) >= FEWEST]
+    if len(names) < 2:
         return None
-    low, high = (pick(parts, key=lambda name: parts[name].mean()) for pick in (min, max))
-    gap = float(parts[high].mean() - parts[low].mean())
-    error = float(np.hypot(*[np.std(parts[name]) / np.sqrt(len(parts[name])) for name in (low, high)]))
-    return gap if gap > max(APART, APART_ERRORS * error) else None
+    here = np.array([label in names for label in labels])
+    x, y = size[here] - size[here].mean(), residuals[here]
+    of = [label for label in labels if label in names]
+    common = _line(x, y)
+    left, between, lines = float(((y - np.polyval(common, x)) ** 2).sum()), 0.0, []
+    for name in names:
+        part = np.array([label == name for label in of])
+        lines.append(_line(x[part], y[part]))
+        between += float(((y[part] - np.polyval(lines[-1], x[part])) ** 2).sum())
+    freedom = len(y) - 2 * len(names)
+    if freedom < 1:
+        return None
+    ratio = (left - between) / (2 * len(names) - 2) / max(between / freedom, 1e-12)
+    ends = np.array([[np.polyval(line, end) for end in (x.min(), x.max())] for line in lines])
+    gap = float(np.ptp(ends, axis=0).max())
+    return gap if gap > APART and ratio > CLEAR else None
+
+
+def _line(x: Array, y: Array) -> Array:
+    """Slope and intercept by least squares; level where the runs are all of one size."""
+    if np.ptp(x) < 0.1:
+        return np.array([0.0, y.mean()])
+    return np.polyfit(x, y, 1).astype(np.float64)
 
 
 def keep_group(table: RunTable, name: str) -> RunTable:
@@ -82,7 +107,8 @@ def describe_groups(table: RunTable, residuals: Array) -> str:
             means = [float(part.mean()) for part in parts.values()]
             listed = ", ".join(name or "none" for name in names[:4]) + (", ..." if len(names) > 4 else "")
             apart = max(means) - min(means)
-            return f"{len(names)} {column}s pooled in one law ({listed}): their mean residuals lie {apart:.1%} apart"
+            what = f"{len(names)} {PLURAL[column]} pooled in one law ({listed})"
+            return f"{what}: their mean residuals lie {apart:.1%} apart"
     apart_rows = [gone for gone in table.set_aside if gone.reason.startswith("of another ")]
     if apart_rows:
         return f"{len(apart_rows)} rows set aside: {apart_rows[0].reason}; another one can be chosen with --group"

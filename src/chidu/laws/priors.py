@@ -39,6 +39,11 @@ TILT = 1.5
 """The noise grows by this power of e for each decade below the largest run: runs far below count less."""
 RUN_FLOOR = 0.003
 """Noise of the log loss of a run that the table cannot show (another machine, data order, library)."""
+FLOOR_SHIFT, FLOOR_SD = -0.17, 0.14
+"""Of the log of (floor / lowest loss) on published ladders: how far the floor lies below where fits of small runs put
+it, and the prior's standard deviation."""
+FLOOR_EVIDENCE = 0.15
+"""Power at which a published ladder's evidence re-weighs the nodes of the floor."""
 NODES = np.array([-1.355, 0.0, 1.355])
 NODE_WEIGHTS = np.array([0.2222, 0.5556, 0.2222])
 """Three points of a normal that carry the floor's prior; each is a narrow normal of its own (`Floor.node_sd`)."""
@@ -69,13 +74,13 @@ def floor_prior(log10_flops: float) -> Floor:
     the compute), so there the discrepancy is larger too. Between the two regimes everything passes smoothly.
     """
     small = 1.0 / (1.0 + np.exp((log10_flops - 15.0) / 0.3))
-    published = np.clip(0.57 + 0.07 * (log10_flops - 18.0), 0.35, 0.85) * np.exp(-0.17)
+    published = np.clip(0.57 + 0.07 * (log10_flops - 18.0), 0.35, 0.85) * np.exp(FLOOR_SHIFT)
     log_fraction = small * np.log(0.35) + (1 - small) * np.log(published)
     return Floor(
         fraction=float(np.exp(log_fraction)),
-        sd=float(small * 0.5 + (1 - small) * 0.14),
+        sd=float(small * 0.5 + (1 - small) * FLOOR_SD),
         node_sd=float(0.03 + small * 0.1),
-        evidence=float(0.15 + 0.35 * small),
+        evidence=float(small * 0.5 + (1 - small) * FLOOR_EVIDENCE),
         discrepancy=float(1 + 1.5 * small),
     )
 

@@ -32,6 +32,11 @@ ABOVE, ABOVE_SDS = 0.05, 12.0
 SIZES = ("params", "tokens")
 
 
+def sizes_of(inputs: tuple[str, ...]) -> tuple[str, ...]:
+    """The columns of size for a law that reads some inputs: those, or params and tokens for a law of compute."""
+    return SIZES if inputs == ("flops",) else inputs
+
+
 def select_runs(table: RunTable, *, frontier: bool, sizes: tuple[str, ...] = SIZES) -> RunTable:
     """Set aside what can be shown to be unusable; the rest is fitted.
 
@@ -105,9 +110,13 @@ def _worse_of_sweeps(table: RunTable, sizes: tuple[str, ...]) -> dict[int, str]:
 
 
 def _diverged(table: RunTable, sizes: tuple[str, ...]) -> dict[int, str]:
-    """Runs that a smaller and shorter one beats by far."""
-    loss = table.column("loss")
-    best = _best_within(table, _known(table, sizes))
+    """Runs that a smaller and shorter one of their own group beats by far."""
+    loss, best = table.column("loss"), np.empty(len(table))
+    labels = [(run.group, run.family) for run in table]
+    for label in set(labels):
+        here = [i for i, each in enumerate(labels) if each == label]
+        part = RunTable(tuple(table.runs[i] for i in here))
+        best[here] = _best_within(part, _known(part, sizes))
     return {
         int(i): f"diverged: its loss {loss[i]:.4g} is {loss[i] / best[i] - 1:.0%} above that of a smaller, shorter run"
         for i in np.flatnonzero(loss > DIVERGED * best)

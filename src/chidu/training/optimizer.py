@@ -8,7 +8,7 @@ from chidu.model.transformer import Transformer
 
 def make_optimizer(model: Transformer, config: TrainConfig) -> torch.optim.AdamW:
     """Two groups: matrices of the blocks, with their own rate and decay; embeddings, head and norms without decay."""
-    matrices = [weight for block in model.blocks for weight in block.parameters() if weight.dim() == 2]
+    matrices = [weight for block in model.all_blocks for weight in block.parameters() if weight.dim() == 2]
     inside = {id(weight) for weight in matrices}
     others = [weight for weight in model.parameters() if id(weight) not in inside]
     groups = [

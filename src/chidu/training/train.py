@@ -1,4 +1,4 @@
-"""The training loop: a TrainConfig and a data set in, a Run out.
+"""The training loop: a TrainConfig and a data set in, a Run out; what is asked depends on the kind of model.
 
 A run's folder holds `config.json`, `metrics.jsonl`, one `checkpoint-<step>/` and last, atomically, `run.json`, which
 means done. Called again on the same folder it returns the finished run, or goes on from the checkpoint to bit-identical
@@ -18,14 +18,16 @@ from chidu.accounting import count_params, law_flops
 from chidu.config import TrainConfig
 from chidu.data.dataset import MIN_WINDOWS, Dataset
 from chidu.data.loader import Loader, count_windows
+from chidu.data.specials import Specials
 from chidu.errors import InputError
-from chidu.model.transformer import Transformer, next_token_losses
+from chidu.model.transformer import Transformer
 from chidu.runs import Run
 from chidu.store import hold, read_json, write_json
 from chidu.training.checkpoint import latest_checkpoint, restore, save_checkpoint
-from chidu.training.evaluation import HeldOutLoss, evaluate
+from chidu.training.evaluation import HeldOutLoss
 from chidu.training.metrics import Metrics
 from chidu.training.optimizer import make_optimizer, set_rate
+from chidu.training.pretraining import held_out_loss, mean_loss, special_ids
 from chidu.training.schedule import rate_multiplier
 
 DATA_SEED = 0
@@ -101,8 +103,7 @@ def _train(config: TrainConfig, data: Dataset, out: Path, machine: Machine) -> N
 def _check(config: TrainConfig, data: Dataset, out: Path) -> None:
     if config.data != data.id:
         raise InputError(f"the plan was made for data set {config.data}, but this is {data.id}; plan again with --data")
-    if config.model.vocab_size != data.vocab_size:
-        raise InputError(f"the model's vocabulary is {config.model.vocab_size}, the data set's {data.vocab_size}")
+    special_ids(config.model, data.vocab_size, data.tokenizer.eot)
     data.windows("passages", config.model.context)
     if (out / "config.json").exists() and TrainConfig.from_json(read_json(out / "config.json")) != config:
         raise InputError(f"{out} belongs to another run; choose another --out or delete it")
@@ -120,12 +121,13 @@ def _loop(
     started: float,
 ) -> None:
     """Do the steps from `first` on, logging, evaluating and writing checkpoints on the way."""
+    specials = special_ids(config.model, data.vocab_size, data.tokenizer.eot)
     loader = Loader(data.train, config.model.context, config.batch_tokens // config.model.context, DATA_SEED)
     saved = time.monotonic()
     for step in range(first, config.steps):
         set_rate(optimizer, rate_multiplier(config, step))
         batch = torch.from_numpy(loader.batch(step)).to(machine.device, non_blocking=True)
-        loss, norm = train_step(config, model, optimizer, batch)
+        loss, norm = train_step(config, model, optimizer, batch, specials, step)
         finished = step + 1
         if finished % LOG_EVERY == 0 or finished == config.steps:
             value = float(loss)
@@ -147,15 +149,20 @@ def _loop(
 
 
 def train_step(
-    config: TrainConfig, model: Transformer, optimizer: torch.optim.AdamW, batch: Tensor
+    config: TrainConfig,
+    model: Transformer,
+    optimizer: torch.optim.AdamW,
+    batch: Tensor,
+    specials: Specials | None = None,
+    step: int = 0,
 ) -> tuple[Tensor, Tensor]:
     """One optimiser step on token ids [B, T+1]: the mean loss in nats and the gradient's norm before clipping."""
     device = batch.device.type
     mixed = torch.autocast(device, torch.bfloat16) if config.dtype == "bfloat16" else contextlib.nullcontext()
     total = torch.zeros((), device=batch.device)
-    for part in batch.chunk(config.accumulate):
+    for number, part in enumerate(batch.chunk(config.accumulate)):
         with mixed:
-            loss = next_token_losses(model(part[:, :-1], fused=True), part[:, 1:]).mean() / config.accumulate
+            loss = mean_loss(model, part, specials, step * config.accumulate + number) / config.accumulate
         loss.backward()
         total += loss.detach()
     norm = torch.nn.utils.clip_grad_norm_(model.parameters(), config.clip_norm)
@@ -183,7 +190,11 @@ def _evaluate_end(model: Transformer, config: TrainConfig, data: Dataset) -> Run
 
 
 def _evaluate(model: Transformer, config: TrainConfig, data: Dataset, split: str) -> HeldOutLoss:
-    return evaluate(model, data.windows(split, config.model.context), data.token_bytes)
+    specials = special_ids(config.model, data.vocab_size, data.tokenizer.eot)
+    training = model.training
+    found = held_out_loss(model.eval(), data.windows(split, config.model.context), data.token_bytes, specials)
+    model.train(training)
+    return found
 
 
 def make_run(

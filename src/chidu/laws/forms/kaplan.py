@@ -35,6 +35,17 @@ class Kaplan(Form):
         by_beta = np.where(raw > SMALLEST, total - share * u - (1 - share) * b / beta, 0.0)
         return beta * total, np.stack([share, 1 - share, -share * n, by_beta], axis=-1)
 
+    def bend(self, theta_BP: Array, x_IK: Array, weights_BI: Array, slopes_BIP: Array) -> Array:
+        """See Form. (log L)'' = beta p (1 - p) w w', w = u' - v' of the two exponents u, v, and p the share of u."""
+        a, b, alpha, raw = (theta_BP[:, j, None] for j in range(4))
+        n, d, beta = x_IK[:, 0], x_IK[:, 1], np.maximum(raw, SMALLEST)
+        u = (a - alpha * n) / beta
+        share = log_add(u, b / beta - d)[1]
+        one = np.ones_like(share)
+        apart = np.stack([one, -one, -n * one, np.where(raw > SMALLEST, b / beta - u, 0.0)], axis=-1)
+        out = np.swapaxes(slopes_BIP * weights_BI[..., None], 1, 2) @ slopes_BIP
+        return out + np.swapaxes(apart * (weights_BI * share * (1 - share) / beta)[..., None], 1, 2) @ apart
+
     def starts(self, x_IK: Array, y_I: Array) -> Array:
         """Every pair of exponents on a grid; the linear rest of L^(1/beta) projected out."""
         alpha, beta = (grid.ravel() for grid in np.meshgrid(GRID, GRID))

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from chidu.laws.forms.form import Form, best_starts, bounded_exp, log_sum, project
+from chidu.laws.forms.form import Form, bend_of_terms, best_starts, bounded_exp, log_sum, project
 from chidu.stats import Array
 
 GRID = np.array(list(product((0.2, 0.35, 0.55), (0.2, 0.35, 0.5), (-0.2, 0.3), (0.15, 0.5), (0.1, 0.25))))
@@ -38,6 +38,19 @@ class Moe(Form):
             share[..., 3] * n,
         ]
         return log_r, np.concatenate([share, -np.stack(by_exponent, axis=-1)], axis=-1)
+
+    def bend(self, theta_BP: Array, x_IK: Array, weights_BI: Array, slopes_BIP: Array) -> Array:
+        """See Form."""
+        n, tokens, s = x_IK[:, 0], x_IK[:, 1], x_IK[:, 2] - x_IK[:, 0]
+        share = np.moveaxis(slopes_BIP, -1, 0)
+        terms = (
+            (share[0], ((0, 1.0),)),
+            (share[1], ((1, 1.0), (5, -n))),
+            (share[2], ((2, 1.0), (6, -tokens))),
+            (share[3], ((3, 1.0), (7, -s))),
+            (share[4], ((4, 1.0), (8, -s), (9, -n))),
+        )
+        return bend_of_terms(weights_BI, terms, theta_BP.shape[1])
 
     def starts(self, x_IK: Array, y_I: Array) -> Array:
         """Exponents on a coarse grid, the linear rest projected out."""

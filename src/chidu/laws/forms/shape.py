@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from chidu.laws.forms.form import Form, best_starts, bounded_exp, log_sum, project
+from chidu.laws.forms.form import Form, bend_of_terms, best_starts, bounded_exp, log_sum, project
 from chidu.stats import Array
 
 GRID = np.array(list(product((0.3, 0.6, 1.0, 1.6), (0.3, 0.6, 1.0, 1.6), (0.2, 0.3, 0.4, 0.55))))
@@ -28,6 +28,11 @@ class Shape(Form):
         """See Form."""
         log_r, share = log_sum(theta_BP[:, None, 1:4] - theta_BP[:, None, 4:] * x_IK)
         return log_r, np.concatenate([share, -share * x_IK], axis=-1)
+
+    def bend(self, theta_BP: Array, x_IK: Array, weights_BI: Array, slopes_BIP: Array) -> Array:
+        """See Form."""
+        powers = [(slopes_BIP[..., 1 + j], ((1 + j, 1.0), (4 + j, -x_IK[:, j]))) for j in range(3)]
+        return bend_of_terms(weights_BI, [(slopes_BIP[..., 0], ((0, 1.0),)), *powers], theta_BP.shape[1])
 
     def starts(self, x_IK: Array, y_I: Array) -> Array:
         """Exponents on a coarse grid, the linear rest projected out."""

@@ -1,0 +1,18 @@
+"""What models are good for, measured: one small file a task, and `TASKS` names them.
+
+Metrics, baselines and the reading of files know no torch: only what tunes a model and lets it answer does.
+"""
+
+from chidu.tasks.answering import Answering
+from chidu.tasks.classification import Classification
+from chidu.tasks.coding import Coding
+from chidu.tasks.generation import Generation
+from chidu.tasks.summarisation import Summarisation
+from chidu.tasks.task import Task
+from chidu.tasks.translation import Translation
+
+TASKS: dict[str, type[Task]] = {
+    task.key: task for task in (Generation, Translation, Answering, Summarisation, Coding, Classification)
+}
+
+__all__ = ["TASKS", "Answering", "Classification", "Coding", "Generation", "Summarisation", "Task", "Translation"]

@@ -1,0 +1,99 @@
+"""What `chidu tune` and `chidu eval` do: files and words in, a tuned model or its scores out."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import cast, get_args
+
+from chidu.config import Kind
+from chidu.errors import InputError
+from chidu.tasks.examination import Examination, examine, read_split, thin
+from chidu.tasks.example import Example
+from chidu.tasks.fresh import Shape, fresh, put_head
+from chidu.tasks.predicting import Decoding
+from chidu.tasks.task import Task
+from chidu.tasks.tuned import ABOUT, Tuned
+from chidu.tasks.tuning import MODEL, tune
+from chidu.tasks.tuning_config import TuneConfig, Tuning
+from chidu.training.loading import load_any
+from chidu.training.train import Machine, prepare_machine
+
+Tell = Callable[[str, float], None]
+
+
+def tune_model(
+    model: str,
+    file: Path,
+    out: Path,
+    tell: Tell,
+    *,
+    task: Task,
+    valid: Path | None,
+    config: TuneConfig,
+    shape: Shape,
+    machine: Machine,
+) -> Tuning:
+    """Tune a model on a task file; the validation split is named, or lies beside it.
+
+    Raises:
+        InputError: there is no validation split, or the model cannot do the task.
+    """
+    train, judged_on = task.examples(file), read_split(task, valid, file, "valid")
+    if not judged_on:
+        raise InputError(f"{file} has no .valid. file beside it to judge the tuning on; name one with --valid")
+    prepare_machine(machine)
+    tuned = open_model(model, task, train, shape, config.seed)
+    tuned.head.to(machine.device)
+    return tune(tuned, task, train, judged_on, config, out, tell)
+
+
+def examine_model(
+    model: str,
+    file: Path,
+    tell: Tell,
+    *,
+    task: Task,
+    train: Path | None,
+    valid: Path | None,
+    how: Decoding,
+    limit: int,
+    level: float,
+    seed: int,
+    machine: Machine,
+) -> Examination:
+    """Examine a model on a task file; what baselines learn from is named, or lies beside it.
+
+    Raises:
+        InputError: a file is at fault, or the model cannot do the task.
+        Refusal: there is code to run, and no sandbox works here.
+    """
+    examples = thin(task.examples(file), limit)
+    learnt, chosen_on = read_split(task, train, file, "train"), read_split(task, valid, file, "valid")
+    prepare_machine(machine)
+    tuned = open_model(model, task, [], Shape(), seed)
+    tuned.head.to(machine.device)
+    return examine(tuned, task, examples, train=learnt, valid=chosen_on, how=how, level=level, seed=seed, tell=tell)
+
+
+def open_model(model: str, task: Task, train: Sequence[Example], shape: Shape, seed: int) -> Tuned:
+    """The model to tune or to examine; where there are training examples, with the head that the task wants.
+
+    `model` is a tuned model's folder, a lab, a run's folder, a checkpoint, a Hugging Face folder or name; or a kind of
+    model: then a fresh one, with a tokenizer learnt from the training examples.
+
+    Raises:
+        InputError: nothing is there, or it cannot do the task.
+    """
+    path = Path(model)
+    if model in get_args(Kind) and not path.exists():
+        if not train:
+            raise InputError(f"a fresh {model} learns its tokenizer from a training file; name one")
+        return fresh(replace(shape, kind=cast(Kind, model)), task, train, seed=seed)
+    tuned = next((Tuned.load(folder) for folder in (path, path / MODEL) if (folder / ABOUT).exists()), None)
+    if tuned is None:
+        loaded = load_any(path)
+        if loaded.tokenizer is None:
+            raise InputError(f"{path} has no tokenizer.json; put the model's own beside it")
+        head = loaded.head if loaded.head is not None else loaded.model
+        tuned = Tuned(head, loaded.tokenizer, loaded.specials, loaded.labels, loaded.start)
+    return put_head(tuned, task, train, seed=seed) if train else tuned
