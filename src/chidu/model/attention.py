@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from chidu.config import ModelConfig
+from chidu.model.linear import Linear
 from chidu.model.memory import KeyValues
 from chidu.model.norms import RMSNorm
 from chidu.model.positions import rotate
@@ -85,8 +86,8 @@ class Attention(nn.Module):
         self.heads, self.groups, self.channels = config.n_head, config.n_kv_head, config.head_dim
         self.rotary = config.position == "rotary"
         rows = (self.heads + 2 * self.groups) * self.channels
-        self.qkv = nn.Linear(config.d_model, rows, bias=config.bias != "none")
-        self.out = nn.Linear(self.heads * self.channels, config.d_model, bias=config.bias == "all")
+        self.qkv = Linear(config.d_model, rows, bias=config.bias != "none")
+        self.out = Linear(self.heads * self.channels, config.d_model, bias=config.bias == "all")
         if config.qk_norm:
             self.q_norm, self.k_norm = (RMSNorm(self.channels, config.norm_eps) for _ in range(2))
         self.normed = config.qk_norm
@@ -120,9 +121,9 @@ class CrossAttention(nn.Module):
         super().__init__()
         self.layer = layer
         self.heads, self.groups, self.channels = config.n_head, config.n_kv_head, config.head_dim
-        self.q = nn.Linear(config.d_model, self.heads * self.channels, bias=config.bias != "none")
-        self.kv = nn.Linear(config.d_model, 2 * self.groups * self.channels, bias=config.bias != "none")
-        self.out = nn.Linear(self.heads * self.channels, config.d_model, bias=config.bias == "all")
+        self.q = Linear(config.d_model, self.heads * self.channels, bias=config.bias != "none")
+        self.kv = Linear(config.d_model, 2 * self.groups * self.channels, bias=config.bias != "none")
+        self.out = Linear(self.heads * self.channels, config.d_model, bias=config.bias == "all")
 
     def read(self, source_BSD: Tensor) -> tuple[Tensor, Tensor]:
         """Keys and values of the encoded source, each [B, G, S, K]; they serve every step of a target."""

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from chidu.config import ModelConfig
 from chidu.model.attention import Attention, CrossAttention, Sight
+from chidu.model.linear import Linear
 from chidu.model.memory import KeyValues
 from chidu.model.norms import make_norm
 
@@ -37,8 +38,8 @@ class FeedForward(nn.Module):
         super().__init__()
         self.gated, self.activation = config.gated, ACTIVATIONS[config.activation]
         bias = config.bias == "all"
-        self.up = nn.Linear(config.d_model, config.d_ff * (2 if self.gated else 1), bias=bias)
-        self.down = nn.Linear(config.d_ff, config.d_model, bias=bias)
+        self.up = Linear(config.d_model, config.d_ff * (2 if self.gated else 1), bias=bias)
+        self.down = Linear(config.d_ff, config.d_model, bias=bias)
 
     def forward(self, x_BTD: Tensor) -> Tensor:
         """Transform each token alone, [B, T, D] -> [B, T, D]."""
