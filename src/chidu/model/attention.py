@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from chidu.config import ModelConfig
+from chidu.model.linear import apply
 from chidu.model.memory import KeyValues
 from chidu.model.norms import RMSNorm
 from chidu.model.positions import rotate
@@ -99,7 +100,7 @@ class Attention(nn.Module):
         The angles are those of x's positions, [T, K] or [B, 1, T, K].
         """
         batch, length, _ = x_BTD.shape
-        projected = self.qkv(x_BTD).view(batch, length, -1, self.channels).transpose(1, 2)
+        projected = apply(self.qkv, x_BTD).view(batch, length, -1, self.channels).transpose(1, 2)
         queries_and_keys, values = projected.split([self.heads + self.groups, self.groups], dim=1)
         if self.normed:
             queries, keys = queries_and_keys.split([self.heads, self.groups], dim=1)
@@ -109,7 +110,7 @@ class Attention(nn.Module):
         queries, keys = queries_and_keys.split([self.heads, self.groups], dim=1)
         if cache is not None:
             keys, values = cache.extend(keys, values)
-        return self.out(mix(queries, keys, values, sight, self.layer))
+        return apply(self.out, mix(queries, keys, values, sight, self.layer))
 
 
 class CrossAttention(nn.Module):
@@ -127,12 +128,12 @@ class CrossAttention(nn.Module):
     def read(self, source_BSD: Tensor) -> tuple[Tensor, Tensor]:
         """Keys and values of the encoded source, each [B, G, S, K]; they serve every step of a target."""
         batch, length, _ = source_BSD.shape
-        projected = self.kv(source_BSD).view(batch, length, -1, self.channels).transpose(1, 2)
+        projected = apply(self.kv, source_BSD).view(batch, length, -1, self.channels).transpose(1, 2)
         keys, values = projected.split(self.groups, dim=1)
         return keys, values
 
     def forward(self, x_BTD: Tensor, keys: Tensor, values: Tensor, sight: Sight) -> Tensor:
         """Attend over the source, [B, T, D] -> [B, T, D]."""
         batch, length, _ = x_BTD.shape
-        queries = self.q(x_BTD).view(batch, length, self.heads, self.channels).transpose(1, 2)
-        return self.out(mix(queries, keys, values, sight, self.layer))
+        queries = apply(self.q, x_BTD).view(batch, length, self.heads, self.channels).transpose(1, 2)
+        return apply(self.out, mix(queries, keys, values, sight, self.layer))

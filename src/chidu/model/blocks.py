@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from chidu.config import ModelConfig
 from chidu.model.attention import Attention, CrossAttention, Sight
+from chidu.model.linear import apply
 from chidu.model.memory import KeyValues
 from chidu.model.norms import make_norm
 
@@ -42,11 +43,11 @@ class FeedForward(nn.Module):
 
     def forward(self, x_BTD: Tensor) -> Tensor:
         """Transform each token alone, [B, T, D] -> [B, T, D]."""
-        hidden = self.up(x_BTD)
+        hidden = apply(self.up, x_BTD)
         if self.gated:
             gate, value = hidden.chunk(2, dim=-1)
-            return self.down(self.activation(gate) * value)
-        return self.down(self.activation(hidden))
+            return apply(self.down, self.activation(gate) * value)
+        return apply(self.down, self.activation(hidden))
 
 
 class Block(nn.Module):

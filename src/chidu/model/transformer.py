@@ -16,6 +16,7 @@ from chidu.config import ModelConfig
 from chidu.errors import InputError
 from chidu.model.attention import Sight
 from chidu.model.blocks import ACTIVATIONS, Block
+from chidu.model.linear import project
 from chidu.model.masks import causal_mask, join_masks, segment_mask, segment_positions
 from chidu.model.memory import KeyValues, Memory
 from chidu.model.norms import make_norm
@@ -178,7 +179,7 @@ class Transformer(nn.Module):
             hidden_BTD = self.head_transform(hidden_BTD)
         hidden_BTD = hidden_BTD * self.config.logit_scale
         head = self.embedding.weight if self.config.tied else self.head.weight
-        return F.linear(hidden_BTD, head, self.head_bias if self.config.head_bias else None)
+        return project(hidden_BTD, head, self.head_bias if self.config.head_bias else None)
 
     def hidden(
         self,
