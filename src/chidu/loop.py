@@ -6,7 +6,7 @@ Killed at any moment it goes on where it was. The result is a function of the fo
 import math
 import platform
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -139,6 +139,11 @@ def study_of_lab(lab: Path) -> Study:
     seconds = sum(float(load_run(rung.config, lab).extra["seconds"]) for rung in plan.rungs)
     gates = read_gates(plan, lab) if any(rung.role == "probe" for rung in plan.rungs) else None
     upcoming, refused = propose(law, forecast)
+    if upcoming is not None:
+        share = upcoming.flops / forecast.flops
+        basis = "estimated from what the target would take on this machine"
+        cost = price_seconds(share * plan.speed.seconds(target), device_here(plan), basis=basis)
+        upcoming = replace(upcoming, cost=cost)
     notes = [] if gates else ["the budget left no room for the learning-rate gate: the recipe's rates are unchecked"]
     if (repeats := Rung(target, 0.0).tokens / data.train_tokens) > 1:
         notes.append(
@@ -173,10 +178,14 @@ def propose(law: Fit, forecast: Forecast) -> tuple[NextRun | None, str]:
         return None, str(why)
 
 
+def device_here(plan: Plan) -> str:
+    """What this machine's time is priced as (`hardware.yaml`)."""
+    return "cpu-core" if plan.speed.device == "cpu" else "h100"
+
+
 def costs(plan: Plan, target: TrainConfig, forecast: Forecast, seconds: float, hardware: str) -> dict[str, Cost]:
     """What the ladder cost and the target would: on this machine by its measured speed, and on the hardware named."""
-    here = "cpu-core" if plan.speed.device == "cpu" else "h100"
-    basis = "estimated from this machine's measured speed"
+    here, basis = device_here(plan), "estimated from this machine's measured speed"
     out = {
         "ladder": price_seconds(seconds, here),
         "target": price_seconds(plan.speed.seconds(target), here, basis=basis),
