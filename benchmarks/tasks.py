@@ -93,13 +93,23 @@ TRANSLATE = TuneConfig(
     epochs=0,
     minutes=10,
     batch_tokens=1536,
-    learning_rate=1.5e-3,
+    learning_rate=1e-3,
+    embedding_factor=8,
     dropout=0.2,
     smoothing=0.1,
     evaluations=20,
     patience=0,
 )
-LABEL = TuneConfig(epochs=5, minutes=15, batch_tokens=4096, learning_rate=1e-3, dropout=0.3, evaluations=15, patience=5)
+LABEL = TuneConfig(
+    epochs=4,
+    minutes=15,
+    batch_tokens=1024,
+    learning_rate=1e-3,
+    embedding_factor=20,
+    dropout=0.3,
+    evaluations=15,
+    patience=5,
+)
 SPAN = replace(LABEL, epochs=0, minutes=25, dropout=0.2, patience=0)
 BEAM = Decoding(beams=4, batch=128, tokens=90)
 ENCODER = Shape(kind="encoder", width=192, layers=4, heads=4, vocab=8000, context=128)
@@ -151,7 +161,7 @@ TRIALS = {
         task=Classification(),
         files="csl_category",
         shape=replace(ENCODER, vocab=4000, context=64),
-        config=replace(LABEL, batch_tokens=2048, epochs=8),
+        config=replace(LABEL, batch_tokens=512),
         bars=(Bar("accuracy", 0.80),),
         ensemble=True,
         above=0,
@@ -207,7 +217,15 @@ TRIALS = {
         then=Phase(
             task=Coding(),
             files="python_code",
-            config=replace(TRANSLATE, minutes=6, dropout=0.1, smoothing=0.0, learning_rate=5e-4, evaluations=8),
+            config=replace(
+                TRANSLATE,
+                minutes=6,
+                dropout=0.1,
+                smoothing=0.0,
+                learning_rate=4e-4,
+                embedding_factor=1,
+                evaluations=8,
+            ),
             exams=(
                 ("python_code.test", Decoding(tokens=128), 300),
                 ("humaneval.test", Decoding(tokens=128, samples=10, temperature=0.8, top_p=0.95), 0),

@@ -101,11 +101,13 @@ def tune(
     from chidu.tasks.verbs import tune_model
 
     found = find_task(task, file, source=source, target=target)
-    usual = 1e-3 if lora or not Path(model).exists() else 3e-4
+    fresh = not Path(model).exists()
+    usual = 1e-3 if lora or fresh else 3e-4
     config = TuneConfig(
         epochs=epochs,
         minutes=minutes,
         learning_rate=rate or usual,
+        embedding_factor=10.0 if fresh else 1.0,
         lora=lora,
         length=length,
         batch_tokens=batch_tokens,

@@ -11,7 +11,7 @@ import numpy as np
 from chidu.stats import Array
 from chidu.tasks.example import Example, Prediction
 
-PENALTY = 0.01
+PENALTY = 1e-4
 """Of the squared weights, against an accidental fit to a small split."""
 LEAST = 1e-6
 """Probability below which a member's word is not taken."""

@@ -19,8 +19,8 @@ from chidu.errors import InputError
 from chidu.model.heads import Classifier, SpanReader
 from chidu.model.text import encode
 from chidu.model.transformer import Transformer
-from chidu.tasks.example import Example
-from chidu.tasks.passages import Passage, read_passages
+from chidu.tasks.example import Example, is_chinese
+from chidu.tasks.passages import Passage, read_passages, split_units
 from chidu.tasks.task import Task
 from chidu.tasks.tuned import Head, Tuned
 from chidu.training.objectives import Batch, losses, masked_tokens
@@ -240,8 +240,10 @@ def _label(tuned: Tuned, examples: Sequence[Example], batch_tokens: int, length:
 
 
 def classified_text(tuned: Tuned, example: Example, length: int) -> list[int]:
-    """Tokens of a text to classify, cut at the row's length."""
-    return (encode(tuned.tokenizer, example.source) or [tuned.tokenizer.eot])[:length]
+    """Tokens of a text to classify, cut at the row's length; of Chinese no token crosses two characters."""
+    units = [unit for unit, _ in split_units(example.source)] if is_chinese([example.source]) else [example.source]
+    ids = [token for unit in units for token in encode(tuned.tokenizer, unit)]
+    return (ids or [tuned.tokenizer.eot])[:length]
 
 
 def _span(tuned: Tuned, examples: Sequence[Example], batch_tokens: int, length: int) -> Spanned:

@@ -23,6 +23,9 @@ class TuneConfig:
     """Tokens of a row; 0 means the model's context, at most 512. Longer examples are left out."""
     learning_rate: float = 1e-3
     """Peak; a pre-trained model wants about a tenth of what a fresh one wants."""
+    embedding_factor: float = 1.0
+    """Rate of embeddings and norms over that of the matrices. A fresh model wants about 10: its embeddings start small,
+    and each row learns only where its token stands (2203.03466, table 8)."""
     final_rate: float = 0.02
     """Last rate as a part of the peak."""
     warmup_fraction: float = 0.06
@@ -55,7 +58,7 @@ class TuneConfig:
                 raise InputError(f"{item.name} must be a finite number, not {value!r}")
         if self.epochs < 0 or self.minutes < 0 or self.epochs + self.minutes == 0:
             raise InputError("a tuning needs a number of epochs or of minutes above 0")
-        for name in ("batch_tokens", "learning_rate", "clip_norm", "evaluations"):
+        for name in ("batch_tokens", "learning_rate", "embedding_factor", "clip_norm", "evaluations"):
             if getattr(self, name) <= 0:
                 raise InputError(f"{name} must be positive, not {getattr(self, name)!r}")
         for name in ("dropout", "smoothing", "warmup_fraction", "final_rate", "beta2"):

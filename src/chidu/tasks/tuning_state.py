@@ -23,11 +23,20 @@ def make_optimizer(head: Head, config: TuneConfig) -> torch.optim.AdamW:
     learning = {name: weight for name, weight in head.named_parameters() if weight.requires_grad}
     decays = [name for name, weight in learning.items() if weight.dim() == 2 and "embedding" not in name]
     groups = [
-        {"params": [learning[name] for name in decays], "weight_decay": config.weight_decay},
-        {"params": [weight for name, weight in learning.items() if name not in set(decays)], "weight_decay": 0.0},
+        {
+            "params": [learning[name] for name in decays],
+            "peak": config.learning_rate,
+            "weight_decay": config.weight_decay,
+        },
+        {
+            "params": [weight for name, weight in learning.items() if name not in set(decays)],
+            "peak": config.learning_rate * config.embedding_factor,
+            "weight_decay": 0.0,
+        },
     ]
-    groups = [{**group, "peak": config.learning_rate} for group in groups if group["params"]]
-    return torch.optim.AdamW(groups, lr=0.0, betas=(0.9, config.beta2), fused=True)
+    return torch.optim.AdamW(
+        [group for group in groups if group["params"]], lr=0.0, betas=(0.9, config.beta2), fused=True
+    )
 
 
 def newest_state(out: Path) -> Path | None:
