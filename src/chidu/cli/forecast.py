@@ -168,9 +168,9 @@ def _quotes(
     """What each answer's distance has been worth: on published tables, and on these runs where that is known."""
     from chidu.forecast.quote import UNTRIED, published, saved
 
-    out, notes = [], []
+    out, notes, table = [], [], law.table_hash
     for answer in answers:
-        own, why = (made.quote(answer.distance), "") if made else saved(folder, law.table_hash, answer.distance)
+        own, why = (made.quote(answer.distance), "") if made else saved(folder, table, answer.distance)
         known = published(answer.distance, level) if law.form not in UNTRIED else None
         out.append([quote for quote in (known, own) if quote])
         notes += [why] if why else []

@@ -8,6 +8,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -66,7 +67,7 @@ def published(distance: float, level: float) -> Quote | None:
 
     The intervals are those of `level` where it was looked at, else of 90 %.
     """
-    record = json.loads((files("chidu.forecast") / "record.json").read_text(encoding="utf-8"))
+    record = _record()
     for part in record["distances"]:
         farthest = math.inf if part["to"] is None else part["to"]
         if part["from"] <= distance < min(farthest, OPEN * part["from"]):
@@ -75,6 +76,13 @@ def published(distance: float, level: float) -> Quote | None:
             figures = part["forecasts"], part["error"], part["cover"][key], float(key)
             return Quote(of, part["from"], farthest, *figures, record["note"])
     return None
+
+
+@cache
+def _record() -> dict[str, Any]:
+    """How chidu did on published tables; read once."""
+    made: dict[str, Any] = json.loads((files("chidu.forecast") / "record.json").read_text(encoding="utf-8"))
+    return made
 
 
 def saved(folder: Path, table: str, distance: float) -> tuple[Quote | None, str]:
