@@ -129,7 +129,7 @@ def _kills(result: Any) -> str:
 
 def _time(result: Any) -> str:
     return (
-        f"`chidu forecast` on a table takes {result['median']:.1f} s, start to end (median of {result['times']} times)."
+        f"A forecast from a table takes {result['median']:.1f} s, start to end (median of {result['times']} times)."
     )
 
 
