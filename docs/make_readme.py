@@ -128,9 +128,7 @@ def _kills(result: Any) -> str:
 
 
 def _time(result: Any) -> str:
-    return (
-        f"A forecast from a table takes {result['median']:.1f} s, start to end (median of {result['times']} times)."
-    )
+    return f"A forecast from a table takes {result['median']:.1f} s, start to end (median of {result['times']} times)."
 
 
 def fill(text: str, sections: dict[str, str]) -> str:

@@ -577,3 +577,16 @@ def test_a_plan_is_made_once_for_the_budget_that_was_advised(cli: Cli, data: Pat
     assert cli("plan", "--data", data, "--budget", advised, "--out", out)[0] == 0
     assert files(tmp_path) == before
     fails(cli("plan", "--data", data, "--budget", "1h", "--out", out), 2, "was made for", "delete it")
+
+
+def test_a_package_that_the_light_install_leaves_out_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def miss(*arguments: object, **options: object) -> None:
+        raise ModuleNotFoundError("No module named 'torch'", name="torch")
+
+    monkeypatch.setattr("chidu.stages.train_stage", miss)
+    assert chidu.cli.main(["train"]) == 2
+    assert capsys.readouterr().err == (
+        "chidu: this needs torch, which the light install leaves out: pip install 'chidu[train]'\n"
+    )

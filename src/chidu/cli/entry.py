@@ -13,6 +13,13 @@ from chidu.cli.app import app
 from chidu.cli.options import drop_output, fail
 from chidu.errors import ChiduError, say_os_error
 
+EXTRAS = {
+    **dict.fromkeys(("torch", "safetensors", "tokenizers", "tiktoken"), "train"),
+    "transformers": "hf",
+    **dict.fromkeys(("sklearn", "sacrebleu", "rouge_score"), "metrics"),
+}
+"""Packages that a verb may miss, and the extra that brings each."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code; no traceback reaches a user unless CHIDU_DEBUG is set."""
@@ -37,6 +44,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         drop_output()
         return fail(2, say_os_error(error))
+    except ModuleNotFoundError as error:
+        extra = EXTRAS.get((error.name or "").partition(".")[0])
+        if extra is None:
+            return fail(1, f"a fault of chidu itself: {error}; CHIDU_DEBUG=1 shows where", error)
+        return fail(2, f"this needs {error.name}, which the light install leaves out: pip install 'chidu[{extra}]'")
     except Exception as error:
         return fail(1, f"a fault of chidu itself: {type(error).__name__}: {error}; CHIDU_DEBUG=1 shows where", error)
     return 0
