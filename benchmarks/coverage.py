@@ -14,7 +14,7 @@ Bars: over all tables of a law that holds, the intervals cover 87 to 93 %; of on
 import argparse
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -114,7 +114,7 @@ DESIGNS: dict[str, Design] = {
 }
 
 
-def draw_law(rng: np.random.Generator, top: float) -> Law:
+def draw_law(rng: np.random.Generator) -> Law:
     """Draw a law around the published ones.
 
     Exponents 0.28 to 0.37 and floors of 1.69 to 1.87 were published; here they spread somewhat further. The two terms
@@ -132,28 +132,45 @@ def draw_law(rng: np.random.Generator, top: float) -> Law:
     )
 
 
-def try_table(design: Design, seed: int, *, bent: bool) -> dict[str, Any]:
-    """One table: its forecasts and outcomes."""
+@dataclass(frozen=True)
+class Made:
+    """A table from a known law, and what came of its targets."""
+
+    law: Law
+    runs: list[Run]
+    targets: list[Target]
+    outcomes: Array
+    """One new run at each target, nats per token."""
+
+
+def make_table(design: Design, seed: int, *, bent: bool = False) -> Made:
+    """Draw a law, a noise, the runs and the outcomes."""
     rng = np.random.default_rng(seed)
     params, tokens = design(rng)
     top = float((6 * params * tokens).max())
-    law = draw_law(rng, top)
+    law = draw_law(rng)
     if bent:
         exponent = law.alpha * law.beta / (law.alpha + law.beta)
-        law = Law(**{**law.__dict__, "knee": top, "bend": exponent * rng.uniform(-BEND, BEND)})
+        law = replace(law, knee=top, bend=exponent * rng.uniform(-BEND, BEND))
     noise = float(np.exp(rng.uniform(np.log(0.001), np.log(0.008))))
     losses = law.loss(params, tokens) * np.exp(noise * rng.standard_normal(len(params)))
-    runs = [Run(params=p, tokens=d, loss=y) for p, d, y in zip(params, tokens, losses, strict=True)]
     wanted = at(top * DISTANCES, np.full(len(DISTANCES), RATIO))
     outcomes = law.loss(*wanted) * np.exp(noise * rng.standard_normal(len(DISTANCES)))
-    made = fit(RunTable(tuple(runs)))
-    answers = forecast_targets(made, [Target(params=p, tokens=d) for p, d in zip(*wanted, strict=True)])
+    rows = [map(float, row) for row in zip(params, tokens, losses, strict=True)]
+    runs = [Run(params=p, tokens=d, flops=6 * p * d, loss=y) for p, d, y in rows]
+    return Made(law, runs, [Target(params=float(p), tokens=float(d)) for p, d in zip(*wanted, strict=True)], outcomes)
+
+
+def try_table(design: Design, seed: int, *, bent: bool) -> dict[str, Any]:
+    """One table: its forecasts and outcomes."""
+    made = make_table(design, seed, bent=bent)
+    answers = forecast_targets(fit(RunTable(tuple(made.runs))), made.targets)
     lower, upper = (np.array([getattr(a.interval, side) for a in answers]) for side in ("lower", "upper"))
     median = np.array([a.median for a in answers])
     return {
-        "inside": ((lower <= outcomes) & (outcomes <= upper)).tolist(),
-        "error": (median / outcomes - 1).tolist(),
-        "width": ((upper - lower) / outcomes).tolist(),
+        "inside": ((lower <= made.outcomes) & (made.outcomes <= upper)).tolist(),
+        "error": (median / made.outcomes - 1).tolist(),
+        "width": ((upper - lower) / made.outcomes).tolist(),
     }
 
 

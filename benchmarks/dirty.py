@@ -19,7 +19,6 @@ import numpy as np
 import coverage
 import record
 from chidu.forecast.loss import forecast_targets
-from chidu.forecast.targets import Target
 from chidu.laws.fit import fit
 from chidu.runs import Run, RunTable
 
@@ -128,23 +127,13 @@ def main() -> int:
 
 def score(design: str, seed: int, fault: Fault | None) -> tuple[float, RunTable]:
     """Mean interval score of one table's targets, in percent, and its runs as they were fitted."""
-    rng = np.random.default_rng(seed)
-    params, tokens = coverage.DESIGNS[design](rng)
-    top = float((6 * params * tokens).max())
-    law = coverage.draw_law(rng, top)
-    noise = float(np.exp(rng.uniform(np.log(0.001), np.log(0.008))))
-    losses = law.loss(params, tokens) * np.exp(noise * rng.standard_normal(len(params)))
-    runs = [
-        Run(params=float(p), tokens=float(d), flops=float(6 * p * d), loss=float(y))
-        for p, d, y in zip(params, tokens, losses, strict=True)
-    ]
-    wanted = coverage.at(top * coverage.DISTANCES, np.full(len(coverage.DISTANCES), coverage.RATIO))
-    outcomes = law.loss(*wanted) * np.exp(noise * rng.standard_normal(len(coverage.DISTANCES)))
-    made = fit(RunTable(tuple(fault(runs, law, rng) if fault else runs)))
-    answers = forecast_targets(made, [Target(params=p, tokens=d) for p, d in zip(*wanted, strict=True)], LEVEL)
+    table = coverage.make_table(coverage.DESIGNS[design], seed)
+    rng = np.random.default_rng([seed, 1])
+    made = fit(RunTable(tuple(fault(table.runs, table.law, rng) if fault else table.runs)))
+    answers = forecast_targets(made, table.targets, LEVEL)
     lower, upper = (np.array([getattr(a.interval, side) for a in answers]) for side in ("lower", "upper"))
-    miss = np.maximum(lower - outcomes, 0) + np.maximum(outcomes - upper, 0)
-    return float((100 * (upper - lower + 2 / (1 - LEVEL) * miss) / outcomes).mean()), made.runs
+    miss = np.maximum(lower - table.outcomes, 0) + np.maximum(table.outcomes - upper, 0)
+    return float((100 * (upper - lower + 2 / (1 - LEVEL) * miss) / table.outcomes).mean()), made.runs
 
 
 if __name__ == "__main__":

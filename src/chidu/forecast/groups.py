@@ -10,12 +10,9 @@ from dataclasses import dataclass, replace
 from chidu.errors import InputError, Refusal
 from chidu.laws.design import choose_form
 from chidu.laws.fit import Fit, fit
-from chidu.laws.pooling import FEWEST, keep_group
+from chidu.laws.pooling import FEWEST, STRANGER, keep_group
 from chidu.laws.select import select_runs
 from chidu.runs import Run, RunTable
-
-APART = "of another "
-"""How the reason begins for which a fit sets a group aside."""
 
 Label = tuple[str | None, str | None]
 
@@ -55,7 +52,7 @@ def split_groups(table: RunTable, *, form: str, group: str | None, seed: int) ->
     law = fit(table, form=form, seed=seed)
     labels = dict(zip(table.lines, map(label, table.runs), strict=True))
     counts = Counter(labels.values())
-    apart = {labels[gone.row] for gone in law.runs.set_aside if gone.reason.startswith(APART)}
+    apart = {labels[gone.row] for gone in law.runs.set_aside if gone.reason.startswith(STRANGER)}
     if not apart:
         return [Part("", table, law)], []
     kept = " + ".join(sorted({_name(label(run)) for run in law.runs}))

@@ -14,6 +14,8 @@ LABELS = ("group", "family")
 PLURAL = {"group": "groups", "family": "families"}
 APART, CLEAR = 0.01, 8.0
 """Groups whose residuals lie further apart than this, with an F ratio above this, are not pooled."""
+STRANGER = "of another "
+"""How the reason of a row begins that was set aside with its group; `backtest` tries such groups one by one."""
 FEWEST = 3
 """Runs that a group must have for its mean residual to say something."""
 
@@ -41,7 +43,7 @@ def others_of_apart_groups(table: RunTable, residuals: Array) -> dict[int, str]:
         large = [name for name in dict.fromkeys(labels) if labels.count(name) >= FEWEST]
         kept = max(large, key=lambda name: (flops[[label == name for label in labels]].max(), labels.count(name)))
         reason = (
-            f"of another {column} than {kept or 'the rows without one'}, which holds the largest run: losses lie "
+            f"{STRANGER}{column} than {kept or 'the rows without one'}, which holds the largest run: losses lie "
             f"up to {gap:.1%} apart at the same size, and one law cannot serve both"
         )
         return {i: reason for i, label in enumerate(labels) if label != kept}
@@ -109,7 +111,7 @@ def describe_groups(table: RunTable, residuals: Array) -> str:
             apart = max(means) - min(means)
             what = f"{len(names)} {PLURAL[column]} pooled in one law ({listed})"
             return f"{what}: their mean residuals lie {apart:.1%} apart"
-    apart_rows = [gone for gone in table.set_aside if gone.reason.startswith("of another ")]
+    apart_rows = [gone for gone in table.set_aside if gone.reason.startswith(STRANGER)]
     if apart_rows:
         return f"{len(apart_rows)} rows set aside: {apart_rows[0].reason}; another one can be chosen with --group"
     return ""
