@@ -28,3 +28,9 @@ def test_the_drawing_shows_the_tree():
     assert drawn.keys() == classes.keys() - {"ChiduError"}
     for name, (parent, code) in drawn.items():
         assert (classes[name].__base__.__name__, str(classes[name].exit_code)) == (parent, code)
+
+
+def test_a_failed_write_names_the_place_and_not_the_file_beside_it() -> None:
+    said = errors.say_os_error(OSError(28, "No space left on device", "/lab/.runs.csv.4711.tmp"))
+    assert said == "/lab/runs.csv: no space left on device; free some space, then give the same command again"
+    assert errors.say_os_error(OSError(13, "Permission denied", "x/.y")).startswith("x/.y: permission denied")

@@ -10,6 +10,7 @@ Any other exception that reaches the command line is a fault of chidu itself and
 """
 
 import errno
+import re
 
 
 class ChiduError(Exception):
@@ -40,7 +41,8 @@ class TrainingError(ChiduError):
 
 def say_os_error(error: OSError) -> str:
     """One sentence for a failure of the file system: where, what, and what to do about it."""
-    where = error.filename or "the disk"
+    # Files are written beside their place first, as `.NAME.PID.tmp`: the user knows the place.
+    where = re.sub(r"(^|/)\.([^/]+)\.\d+(\.old)?\.tmp$", r"\1\2", str(error.filename or "the disk"))
     advice: dict[int | None, str] = {
         errno.ENOSPC: "free some space, then give the same command again",
         errno.EDQUOT: "free some space, then give the same command again",
