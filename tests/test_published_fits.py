@@ -42,7 +42,7 @@ def test_the_committed_result_meets_every_bar() -> None:
 
 
 @pytest.mark.skipif(not SHARED.exists(), reason="the published tables are not here")
-@pytest.mark.parametrize("study", ["gadre", "muennighoff"])
+@pytest.mark.parametrize("study", ["gadre", "muennighoff", "few_epochs"])
 def test_quick_studies_meet_their_bars(study: str, monkeypatch: pytest.MonkeyPatch) -> None:
     figures = getattr(load(monkeypatch), study)(SHARED)
     assert [figure.name for figure in figures if figure.met is False] == []

@@ -17,6 +17,7 @@ Activation = Literal["swiglu", "gelu", "geglu", "gelu_tanh", "relu"]
 NormKind = Literal["rms", "layer"]
 Bias = Literal["none", "qkv", "all"]
 Dtype = Literal["float32", "bfloat16"]
+Schedule = Literal["wsd", "cosine"]
 
 WORDS = {
     "position": get_args(Position),
@@ -187,9 +188,8 @@ class ModelConfig:
 
         A config of before has the same JSON as ever, and its run the same name.
         """
-        names = [field.name for field in fields(self)]
-        later = {field.name: field.default for field in fields(self)[names.index("kind") :]}
-        return {name: value for name, value in asdict(self).items() if name not in later or value != later[name]}
+        value = asdict(self)
+        return {name: value[name] for name in _not_at_default(self, value, "kind")}
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> "ModelConfig":
@@ -231,6 +231,11 @@ class TrainConfig:
     """Of the initial weights. The data order belongs to the data and is the same for every rung."""
     eval_every: int = 0
     """Steps between evaluations on the way; 0 means only at the end."""
+    schedule: Schedule = "wsd"
+    """Warm-up, stable, decay (2405.18392); or warm-up and a cosine down to a tenth of the peak (2203.15556)."""
+    warmup_tokens: int = 0
+    """Tokens of warm-up, however long the run is; 0 means `warmup_fraction` of it. Runs that agree in this and differ
+    in length alone are the same run up to the first one's decay: they share a trunk."""
 
     def __post_init__(self) -> None:
         """Check every field.
@@ -250,6 +255,8 @@ class TrainConfig:
         _check(self.weight_decay >= 0, f"weight_decay must not be negative, not {self.weight_decay!r}")
         _check(self.eval_every >= 0, f"eval_every must not be negative, not {self.eval_every!r}")
         _check(self.dtype in get_args(Dtype), f"dtype must be one of {get_args(Dtype)}, not {self.dtype!r}")
+        _check(self.schedule in get_args(Schedule), f"schedule must be one of {get_args(Schedule)}")
+        _check(self.warmup_tokens >= 0, f"warmup_tokens must not be negative, not {self.warmup_tokens!r}")
         micro = self.model.context * self.accumulate
         _check(
             self.batch_tokens % micro == 0,
@@ -259,6 +266,10 @@ class TrainConfig:
             self.tokens >= self.batch_tokens,
             f"tokens {self.tokens} is less than one batch of {self.batch_tokens}",
         )
+        _check(
+            self.warmup_steps < self.steps or not self.warmup_tokens,
+            f"a warm-up of {self.warmup_tokens} tokens does not fit a run of {self.tokens}",
+        )
 
     @property
     def steps(self) -> int:
@@ -266,19 +277,52 @@ class TrainConfig:
         return self.tokens // self.batch_tokens
 
     @property
+    def warmup_steps(self) -> int:
+        """Optimiser steps in which the rate rises."""
+        if self.warmup_tokens:
+            return round(self.warmup_tokens / self.batch_tokens)
+        return round(self.warmup_fraction * self.steps)
+
+    @property
+    def decay_steps(self) -> int:
+        """Optimiser steps, at the end, in which the rate falls; all after the warm-up with a cosine."""
+        if self.schedule == "cosine":
+            return self.steps - self.warmup_steps
+        return min(round(self.decay_fraction * self.steps), self.steps - self.warmup_steps)
+
+    @property
+    def branch_step(self) -> int:
+        """The first step of the decay, counted from 0: where the run leaves its trunk."""
+        return self.steps - self.decay_steps
+
+    @property
+    def trunk(self) -> str:
+        """Name of the trunk: runs that share it are bit-identical before the first one's `branch_step`."""
+        rest = {"tokens": 0, "decay_fraction": 0.0, "warmup_fraction": 0.0, "eval_every": 0}
+        return hash_json({**self.to_json(), **rest, "warmup_steps": self.warmup_steps})
+
+    @property
     def id(self) -> str:
         """Name of the run: the hash of everything that changes its numbers."""
         return hash_json(self.to_json())
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values, every field, the model's nested."""
-        return {**asdict(self), "model": self.model.to_json()}
+        """Plain values, the model's nested; of the fields that came later those that are not at their default."""
+        value = {**asdict(self), "model": self.model.to_json()}
+        return {name: value[name] for name in _not_at_default(self, value, "schedule")}
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> "TrainConfig":
         """Read what `to_json` wrote; an unknown or a missing field is an InputError."""
         known = _known(cls, value)
         return cls(**{**known, "model": ModelConfig.from_json(known["model"])})
+
+
+def _not_at_default(config: Any, value: dict[str, Any], since: str) -> list[str]:
+    """Names of the fields, without those from `since` on that are at their default: an older config keeps its hash."""
+    names = [field.name for field in fields(config)]
+    later = {field.name: field.default for field in fields(config)[names.index(since) :]}
+    return [name for name in names if name not in later or value[name] != later[name]]
 
 
 def _known(cls: type, value: dict[str, Any]) -> dict[str, Any]:
