@@ -25,8 +25,9 @@ from chidu.runs import Run
 from chidu.store import hold, read_json, write_json
 from chidu.training.checkpoint import latest_checkpoint, restore, save_checkpoint
 from chidu.training.evaluation import HeldOutLoss
+from chidu.training.gradients import add_gradients, can_write_out
 from chidu.training.metrics import Metrics
-from chidu.training.optimizer import make_optimizer, set_rate
+from chidu.training.optimizer import Optimizer, clipped_step, make_optimizer, set_rate
 from chidu.training.pretraining import held_out_loss, mean_loss, special_ids
 from chidu.training.schedule import rate_multiplier
 
@@ -55,7 +56,9 @@ def prepare_machine(machine: Machine) -> None:
     """Pin the threads and let float32 matrix products use the fast kernels (oneDNN on CPU, TF32 on CUDA)."""
     torch.set_num_threads(machine.threads)
     torch.set_float32_matmul_precision("medium" if machine.device == "cpu" else "high")
-    torch.use_deterministic_algorithms(machine.device == "cpu")
+    # not use_deterministic_algorithms, which imports the compiler, and fills all new memory
+    torch.set_deterministic_debug_mode("error" if machine.device == "cpu" else "default")
+    torch.utils.deterministic.fill_uninitialized_memory = False
 
 
 def train(config: TrainConfig, data: Dataset, out: Path, machine: Machine = Machine()) -> Run:
@@ -115,7 +118,7 @@ def _loop(
     out: Path,
     machine: Machine,
     model: Transformer,
-    optimizer: torch.optim.AdamW,
+    optimizer: Optimizer,
     first: int,
     metrics: Metrics,
     started: float,
@@ -151,24 +154,25 @@ def _loop(
 def train_step(
     config: TrainConfig,
     model: Transformer,
-    optimizer: torch.optim.AdamW,
+    optimizer: Optimizer,
     batch: Tensor,
     specials: Specials | None = None,
     step: int = 0,
 ) -> tuple[Tensor, Tensor]:
     """One optimiser step on token ids [B, T+1]: the mean loss in nats and the gradient's norm before clipping."""
-    device = batch.device.type
+    device, share = batch.device.type, 1 / config.accumulate
     mixed = torch.autocast(device, torch.bfloat16) if config.dtype == "bfloat16" else contextlib.nullcontext()
+    written_out = device == "cpu" and config.dtype == "float32" and can_write_out(model)
     total = torch.zeros((), device=batch.device)
     for number, part in enumerate(batch.chunk(config.accumulate)):
+        if written_out:
+            total += share * add_gradients(model, part, share)
+            continue
         with mixed:
-            loss = mean_loss(model, part, specials, step * config.accumulate + number) / config.accumulate
+            loss = share * mean_loss(model, part, specials, step * config.accumulate + number)
         loss.backward()
         total += loss.detach()
-    norm = torch.nn.utils.clip_grad_norm_(model.parameters(), config.clip_norm)
-    optimizer.step()
-    optimizer.zero_grad()
-    return total, norm
+    return total, clipped_step(model, optimizer, config.clip_norm)
 
 
 def _check_divergence(config: TrainConfig, step: int, loss: float) -> None:
