@@ -5,6 +5,8 @@ A job is a JSON object; its files are the whole interface, so that any launcher 
     {"verb": "train", "config": {...}, "data": FOLDER, "out": FOLDER, "machine": {...}}     writes out/run.json
     {"verb": "speed", "config": {...}, "out": FILE, "machine": {...}, "seconds": 2}         writes out
 
+Started by torchrun, several of it do one job together (`chidu.training.sharded`).
+
 It ends with 0 when its last file is written; when it cannot, it writes one line to stderr and ends with the exit
 code of `chidu.errors`. `python -m chidu.training -` does one job after another, each named by a line of stdin, a JSON
 string, and writes what it has to say beside each, to JOB.stderr: loading torch takes longer than many a run.
@@ -33,6 +35,10 @@ def work(job_file: Path) -> None:
     config, machine, out = TrainConfig.from_json(job["config"]), Machine(**job["machine"]), Path(job["out"])
     if job["verb"] == "speed":
         write_json(out, {"seconds_per_token": measure_seconds_per_token(config, machine, job["seconds"])})
+    elif int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        from chidu.training.sharded import train_sharded  # it loads much that one process does not need
+
+        train_sharded(config, Dataset.open(Path(job["data"])), out, machine)
     else:
         train(config, Dataset.open(Path(job["data"])), out, machine)
 
