@@ -25,21 +25,31 @@ class FlatAdamW:
     def __init__(self, groups: list[dict[str, Any]], betas: tuple[float, float], eps: float) -> None:
         """Move the weights of `groups`, which have `params`, `peak` and `weight_decay`, into one vector."""
         self.param_groups, self.betas, self.eps = [{"lr": 0.0, **group} for group in groups], betas, eps
-        places, self._spans, end = {}, [], 0
+        self.places: dict[nn.Parameter, slice] = {}
+        self._spans, end = [], 0
         for group in groups:
             first = end
             for weight in group["params"]:
-                places[weight] = slice(end, end + weight.numel())
+                self.places[weight] = slice(end, end + weight.numel())
                 end += -(-weight.numel() // ALIGNED) * ALIGNED
             self._spans.append(slice(first, end))
-        device = next(iter(places)).device
-        self.weights, self.gradient, self._mean, self._square = (torch.zeros(end, device=device) for _ in range(4))
+        device = next(iter(self.places)).device
+        vectors = [torch.zeros(end, device=device) for _ in range(4)]
+        self.weights, self.gradient, self._mean, self._square = vectors
         self._step = torch.zeros((), device=device)
-        for weight, place in places.items():
+        for weight, place in self.places.items():
             self.weights[place] = weight.detach().flatten()
-            weight.data = self.weights[place].view_as(weight)
-            weight.grad = self.gradient[place].view_as(weight)
-        self.state = _Moments(places, self._step, self._mean, self._square)
+        self.move(self.weights, self.gradient)
+        self.state = _Moments(self.places, self._step, self._mean, self._square)
+
+    def move(self, weights: Tensor, gradient: Tensor) -> None:
+        """Take other vectors, of the same length, for the weights, whose values go along, and for the gradient."""
+        if weights is not self.weights:
+            weights.copy_(self.weights)
+        self.weights, self.gradient = weights, gradient
+        for weight, place in self.places.items():
+            weight.data = weights[place].view_as(weight)
+            weight.grad = gradient[place].view_as(weight)
 
     @torch.no_grad()
     def step(self, clip_norm: float | None = None) -> Tensor:
