@@ -42,8 +42,8 @@ class Recipe:
     """Of the reference tokens."""
     decay_fraction: float = 0.3
     batch_factor: float = 0.29
-    """Batch in tokens = batch_factor * reference tokens ** batch_power: half of 2503.04715, eq. 1, which was fitted from
-    4e9 to 1e11 tokens; below 1e7 a half and a quarter of it were better. Measured."""
+    """Batch in tokens = batch_factor * reference tokens ** batch_power: half of 2503.04715, eq. 1, which was fitted
+    from 4e9 to 1e11 tokens; below 1e7 a half and a quarter of it were better. Measured."""
     batch_power: float = 0.571
     micro_tokens: int = 2048
     """Most tokens of a micro-batch; larger batches are accumulated. Measured: fits a core's cache."""
