@@ -16,7 +16,7 @@ CONFIG = TrainConfig(
 
 def test_json_comes_back():
     assert TrainConfig.from_json(json.loads(json.dumps(CONFIG.to_json()))) == CONFIG
-    later = {"schedule", "warmup_tokens"}
+    later = {"schedule", "warmup_tokens", "average"}
     assert set(CONFIG.to_json()) | later == {field.name for field in fields(TrainConfig)}
     assert set(CONFIG.to_json()) & later == set()
 
@@ -37,6 +37,7 @@ def test_every_field_is_part_of_the_name():
         "eval_every": 5,
         "schedule": "cosine",
         "warmup_tokens": 640,
+        "average": 0.1,
         "model": replace(MODEL, tied=False),
     }
     for field in fields(TrainConfig):
@@ -121,7 +122,7 @@ def test_a_training_that_cannot_be(changes: dict[str, Any], message: str):
 
 def test_json_with_other_fields():
     value = CONFIG.to_json()
-    with pytest.raises(InputError, match="TrainConfig has no field 'lr'; it has accumulate, batch_tokens"):
+    with pytest.raises(InputError, match="TrainConfig has no field 'lr'; it has accumulate, average, batch_tokens"):
         TrainConfig.from_json({**value, "lr": 1})
     with pytest.raises(InputError, match="TrainConfig lacks data, tokens"):
         TrainConfig.from_json({name: value[name] for name in value if name not in ("tokens", "data", "beta1")})

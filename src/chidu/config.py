@@ -236,6 +236,8 @@ class TrainConfig:
     warmup_tokens: int = 0
     """Tokens of warm-up, however long the run is; 0 means `warmup_fraction` of it. Runs that agree in this and differ
     in length alone are the same run up to the first one's decay: they share a trunk."""
+    average: float = 0.0
+    """Part of the steps, at the end, whose weights are averaged; the mean is what is evaluated and kept."""
 
     def __post_init__(self) -> None:
         """Check every field.
@@ -249,7 +251,7 @@ class TrainConfig:
             _check(value >= 1, f"{name} must be a whole number >= 1, not {value!r}")
         for name in ("learning_rate", "hidden_learning_rate", "eps", "clip_norm"):
             _check(getattr(self, name) > 0, f"{name} must be positive, not {getattr(self, name)!r}")
-        for name in ("beta1", "beta2", "warmup_fraction", "decay_fraction"):
+        for name in ("beta1", "beta2", "warmup_fraction", "decay_fraction", "average"):
             _check(0 <= getattr(self, name) < 1, f"{name} must lie in [0, 1), not {getattr(self, name)!r}")
         _check(self.warmup_fraction + self.decay_fraction <= 1, "warm-up and decay overlap: their parts exceed 1")
         _check(self.weight_decay >= 0, f"weight_decay must not be negative, not {self.weight_decay!r}")
@@ -291,14 +293,19 @@ class TrainConfig:
         return min(round(self.decay_fraction * self.steps), self.steps - self.warmup_steps)
 
     @property
+    def average_steps(self) -> int:
+        """Optimiser steps, at the end, after which the weights count towards the mean; none of the warm-up's."""
+        return min(round(self.average * self.steps), self.steps - self.warmup_steps)
+
+    @property
     def branch_step(self) -> int:
-        """The first step of the decay, counted from 0: where the run leaves its trunk."""
-        return self.steps - self.decay_steps
+        """The first step, from 0, of the decay or of the mean, whichever is first: here the run leaves its trunk."""
+        return self.steps - max(self.decay_steps, self.average_steps)
 
     @property
     def trunk(self) -> str:
         """Name of the trunk: runs that share it are bit-identical before the first one's `branch_step`."""
-        rest = {"tokens": 0, "decay_fraction": 0.0, "warmup_fraction": 0.0, "eval_every": 0}
+        rest = {"tokens": 0, "decay_fraction": 0.0, "warmup_fraction": 0.0, "average": 0.0, "eval_every": 0}
         return hash_json({**self.to_json(), **rest, "warmup_steps": self.warmup_steps})
 
     @property

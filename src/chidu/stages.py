@@ -12,13 +12,14 @@ from chidu.config import TrainConfig
 from chidu.data.dataset import MIN_WINDOWS, RECORD, Dataset
 from chidu.data.loader import count_windows
 from chidu.errors import InputError, Refusal
-from chidu.ladder.climb import check_data, climb, load_run, training_job
+from chidu.ladder.climb import check_data, climb, load_run, training_job, training_jobs
 from chidu.ladder.design import Corpus, design
 from chidu.ladder.gates import GateReport, gate_rungs, read_gates
 from chidu.ladder.launcher import LocalLauncher, Progress
 from chidu.ladder.machine import count_workers, find_device, measure_speed
 from chidu.ladder.plan import Plan, Rung
 from chidu.ladder.recipe import recipe_for
+from chidu.ladder.trunks import with_shorter
 from chidu.runs import Run, RunTable
 from chidu.store import read_json, write_json
 from chidu.tables.read import read_runs
@@ -81,7 +82,8 @@ def gate_stage(plan: Plan, lab: Path, watch: Watch) -> GateReport | None:
     rungs = gate_rungs(plan)
     if not rungs:
         return None
-    _launcher(plan, watch, "gates").run([training_job(rung, lab / "data", lab) for rung in rungs])
+    jobs = training_jobs(plan, with_shorter(rungs, plan.rungs), lab / "data", lab)
+    _launcher(plan, watch, "gates").run(jobs)
     gates = read_gates(plan, lab)
     write_json(lab / "gates.json", gates.to_json())
     watch.say(str(gates))

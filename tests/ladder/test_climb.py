@@ -8,15 +8,18 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from chidu.data.dataset import Dataset
 from chidu.errors import InputError, Refusal
-from chidu.ladder.climb import check_data, climb, load_run, trained, training_job
+from chidu.ladder.climb import check_data, climb, load_run, trained, training_job, training_jobs
+from chidu.ladder.gates import gate_rungs
 from chidu.ladder.launcher import Job, LocalLauncher, Progress
-from chidu.ladder.plan import Plan
+from chidu.ladder.plan import Plan, Rung
+from chidu.ladder.trunks import with_shorter
 from chidu.store import read_json
 from chidu.tables.read import read_runs
 
@@ -127,6 +130,12 @@ def wait_for_change(lab: Path, pattern: str, process: subprocess.Popen[str], sec
 
 def test_killed_at_random_it_ends_with_the_same_table(lab: Path, undisturbed: Path, dataset: Dataset):
     """Twice the launcher and its workers, at random moments of training; between them the launcher alone."""
+    kill_and_finish(lab, dataset)
+    assert (lab / "runs.csv").read_bytes() == (undisturbed / "runs.csv").read_bytes()
+    assert_same_runs(lab, undisturbed)
+
+
+def kill_and_finish(lab: Path, dataset: Dataset) -> None:
     moments, groups = random.Random(4), []
     for kill in (os.killpg, os.kill, os.killpg):
         process = start(lab, dataset.folder)
@@ -142,7 +151,10 @@ def test_killed_at_random_it_ends_with_the_same_table(lab: Path, undisturbed: Pa
     for group in groups:  # an orphan may still be on its way out
         with contextlib.suppress(ProcessLookupError):
             os.killpg(group, signal.SIGKILL)
-    assert (lab / "runs.csv").read_bytes() == (undisturbed / "runs.csv").read_bytes()
+
+
+def assert_same_runs(lab: Path, undisturbed: Path) -> None:
+    """The same files with the same weights and records, but for the times."""
     for mine, theirs in zip(sorted(lab.glob("runs/*")), sorted(undisturbed.glob("runs/*")), strict=True):
         assert mine.name == theirs.name
         names = {re.sub(r"tfevents.*", "", str(path.relative_to(mine))) for path in mine.rglob("*")}
@@ -151,6 +163,85 @@ def test_killed_at_random_it_ends_with_the_same_table(lab: Path, undisturbed: Pa
         assert weights[0] == weights[1]
         records = [{**read_json(run / "run.json"), "extra": None} for run in (mine, theirs)]
         assert records[0] == records[1]
+
+
+@pytest.fixture(scope="session")
+def trunk_plan(tiny_plan: Plan, dataset: Dataset) -> Plan:
+    """Three lengths of a width, with an average at the end, and a probe of the middle one."""
+    short = tiny_plan.recipe.config(16, 3000, dataset.vocab_size, dataset.id)
+    short = replace(short, warmup_tokens=2 * short.batch_tokens, average=0.1, decay_fraction=0.3)
+    configs = [replace(short, tokens=short.tokens * times) for times in (4, 1, 2)]
+    rungs = [Rung(config, config.tokens * 1e-4) for config in configs]
+    probe = Rung(replace(configs[2], learning_rate=2 * short.learning_rate), 1.0, "probe")
+    return replace(tiny_plan, rungs=(*rungs, probe))
+
+
+@pytest.fixture(scope="session")
+def grown(trunk_plan: Plan, dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The lab of the trunk."""
+    lab = tmp_path_factory.mktemp("trunk")
+    climb(trunk_plan, dataset.folder, lab, LocalLauncher(2), checkpoint_seconds=0)
+    return lab
+
+
+def test_a_trunk_ends_as_its_lone_runs(trunk_plan: Plan, grown: Path, dataset: Dataset, tmp_path: Path):
+    began = [grown / "runs" / rung.config.id / "branch.json" for rung in trunk_plan.rungs]
+    _, shortest, middle, _ = trunk_plan.rungs
+    assert [file.exists() for file in began] == [True, False, True, False]
+    assert read_json(began[0])["from"] == middle.config.id
+    assert read_json(began[2])["from"] == shortest.config.id
+    assert not list(grown.glob("runs/*/branch-*"))
+    LocalLauncher(2).run([training_job(rung, dataset.folder, tmp_path) for rung in trunk_plan.rungs])
+    for rung in trunk_plan.rungs:
+        ours, alone = load_run(rung.config, grown), load_run(rung.config, tmp_path)
+        assert replace(ours, extra={}) == replace(alone, extra={})
+
+
+def test_a_killed_trunk_ends_with_the_same_table(trunk_plan: Plan, grown: Path, dataset: Dataset, tmp_path: Path):
+    lab = tmp_path / "lab"
+    trunk_plan.save(lab / "plan.json")
+    kill_and_finish(lab, dataset)
+    assert (lab / "runs.csv").read_bytes() == (grown / "runs.csv").read_bytes()
+    assert_same_runs(lab, grown)
+
+
+def test_jobs_of_a_trunk_know_their_place(trunk_plan: Plan, tmp_path: Path):
+    longest, shortest, middle, probe = training_jobs(trunk_plan, trunk_plan.rungs, tmp_path / "data", tmp_path)
+    assert "shared" not in probe.spec
+    assert (shortest.spec["shared"], shortest.needs, shortest.first) == ({"keep": True}, None, 0)
+    for job, before, keep in ((middle, shortest, True), (longest, middle, False)):
+        branch = max(0, *(int(step) for step in re.findall(r"branch-(\d+)", job.spec["shared"]["start"])))
+        assert job.needs == before.done.parent / f"branch-{branch}" / "state.json"
+        assert job.spec["shared"] == {"keep": keep, "start": str(before.done.parent / f"branch-{branch}")}
+        assert job.first == branch
+        assert job.weight == pytest.approx(
+            job.steps * (trunk_plan.rungs[0].seconds / longest.steps) * (1 - branch / job.steps)
+        )
+    assert shortest.urgency > middle.urgency > longest.urgency == longest.weight
+
+
+def test_a_gate_trains_a_partner_after_the_shorter_ones(
+    trunk_plan: Plan, grown: Path, dataset: Dataset, tmp_path: Path
+):
+    """The probe's partner is the middle length: the gate's ladder is the shortest, the middle, and the probe."""
+    chosen = with_shorter(gate_rungs(trunk_plan), trunk_plan.rungs)
+    assert {rung.config.id for rung in chosen} == {rung.config.id for rung in trunk_plan.rungs[1:]}
+    LocalLauncher(2).run(training_jobs(trunk_plan, chosen, dataset.folder, tmp_path, 0))
+    assert trained(trunk_plan.rungs, tmp_path) == list(trunk_plan.rungs[1:])
+    assert len(list(tmp_path.glob("runs/*/branch-*"))) == 2
+    climb(trunk_plan, dataset.folder, tmp_path, LocalLauncher(2))
+    assert (tmp_path / "runs.csv").read_bytes() == (grown / "runs.csv").read_bytes()
+    assert_same_runs(tmp_path, grown)
+
+
+def test_a_trunk_that_diverges(trunk_plan: Plan, dataset: Dataset, tmp_path: Path):
+    """No branch point is left: each run is trained alone, and diverges."""
+    wild = [replace(rung.config, learning_rate=1e6, hidden_learning_rate=1e6) for rung in trunk_plan.rungs[1:3]]
+    wild = [replace(config, warmup_tokens=0, warmup_fraction=0.0) for config in wild]
+    plan = replace(trunk_plan, rungs=tuple(Rung(config, 1.0) for config in wild))
+    with pytest.raises(Refusal, match="every run of the ladder diverged"):
+        climb(plan, dataset.folder, tmp_path, LocalLauncher(2))
+    assert [load_run(config, tmp_path).status for config in wild] == ["diverged", "diverged"]
 
 
 def test_a_damaged_checkpoint_ends_the_ladder_with_its_sentence(

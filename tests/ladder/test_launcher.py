@@ -6,6 +6,7 @@ import stat
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +101,36 @@ def test_workers_run_side_by_side_with_their_threads(make_job, tmp_path: Path):
         assert start["machine"] == {"device": "cpu", "threads": 2, "more": 1}
 
 
+def test_a_job_waits_for_the_file_that_another_writes(make_job, tmp_path: Path):
+    """The second is the longest, but needs the third's file; the first has nothing to wait for."""
+    jobs = [make_job("a", 1.0), make_job("b", 3.0), make_job("c", 2.0, sleep=0.3)]
+    jobs[1] = replace(jobs[1], needs=jobs[2].done)
+    LocalLauncher(2).run(jobs)
+    ran = {start["name"]: start["start"] for start in starts(tmp_path)}
+    assert [start["name"] for start in starts(tmp_path)][-1] == "b"
+    assert abs(ran["a"] - ran["c"]) < 0.25 < ran["b"] - ran["c"]
+
+
+@pytest.mark.parametrize("done", [True, False])
+def test_a_job_does_not_wait_for_what_nobody_writes(make_job, tmp_path: Path, done: bool):
+    """The other job ends without that file, or had ended before."""
+    jobs = [make_job("a", 1.0), make_job("b", 3.0)]
+    jobs[1] = replace(jobs[1], needs=tmp_path / "a" / "branch-5" / "state.json")
+    if done:
+        jobs[0].done.parent.mkdir()
+        jobs[0].done.touch()
+    LocalLauncher(2).run(jobs)
+    assert [start["name"] for start in starts(tmp_path)] == (["b"] if done else ["a", "b"])
+
+
+def test_the_longest_chain_is_begun_first(make_job, tmp_path: Path):
+    jobs = [make_job("a", 3.0), make_job("b", 1.0), make_job("c", 3.0)]
+    jobs[1] = replace(jobs[1], urgency=4.0)
+    jobs[2] = replace(jobs[2], needs=jobs[1].done)
+    LocalLauncher(1).run(jobs)
+    assert [start["name"] for start in starts(tmp_path)] == ["b", "a", "c"]
+
+
 def test_each_worker_has_a_gpu_of_its_own(make_job, tmp_path: Path):
     LocalLauncher(2, "cuda").run([make_job(name, sleep=0.1) for name in "abcd"])
     assert sorted(start["machine"]["device"] for start in starts(tmp_path)) == ["cuda:0", "cuda:0", "cuda:1", "cuda:1"]
@@ -154,6 +185,8 @@ def test_progress_counts_what_was_there_and_what_is_under_way(make_job, tmp_path
     assert [progress.part for progress in seen] == sorted(progress.part for progress in seen)
     assert 0.3 < seen[-1].device_seconds < seen[-1].seconds + 0.1
     assert room._part(under_way) == 0.2
+    assert room._part(replace(under_way, first=10)) == pytest.approx(1 / 9)
+    assert room._part(replace(under_way, first=50)) == 0.0
 
 
 def test_progress_of_nothing(tmp_path: Path):

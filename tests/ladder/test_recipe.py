@@ -36,16 +36,25 @@ def test_the_shape_of_every_width(width: int):
     assert (model.context, model.residual_scale) == (RECIPE.context, 1)
 
 
-def test_batch_from_tokens():
-    """Step 5: the published power of the tokens, in whole micro-batches of few windows."""
-    for tokens in np.geomspace(1e4, 1e10, 40):
-        config = RECIPE.config(64, tokens, 1024, "x")
-        wanted = RECIPE.batch_factor * tokens**RECIPE.batch_power
-        assert config.batch_tokens >= RECIPE.context
+@pytest.mark.parametrize("width", [16, 64, 512, 4096])
+def test_batch_from_the_reference_tokens(width: int):
+    """Step 5: the published power of the width's reference tokens, in whole micro-batches of few windows."""
+    wanted = RECIPE.batch_factor * (RECIPE.reference_ratio * RECIPE.params(width, 1024)) ** RECIPE.batch_power
+    for tokens in np.geomspace(1e4, 1e10, 20):
+        config = RECIPE.config(width, tokens, 1024, "x")
         assert abs(config.batch_tokens - wanted) <= RECIPE.context * (0.5 + config.accumulate)
         assert config.batch_tokens / config.accumulate <= RECIPE.micro_tokens
         assert 0 <= config.tokens - tokens < config.batch_tokens
         assert config.tokens == config.steps * config.batch_tokens
+
+
+def test_all_budgets_of_a_width_share_a_trunk():
+    """Steps 5 and 8: but for runs too short for the warm-up."""
+    runs = [RECIPE.config(32, ratio * RECIPE.params(32, 1024), 1024, "x") for ratio in (3.5, 5, 20, 80)]
+    assert len({run.trunk for run in runs}) == 1
+    assert runs[0].warmup_steps == round(RECIPE.warmup_fraction * RECIPE.reference_ratio * 70624 / runs[0].batch_tokens)
+    assert RECIPE.config(32, 3e4, 1024, "x").warmup_tokens == 0
+    assert RECIPE.config(40, 1e6, 1024, "x").trunk != RECIPE.config(32, 1e6, 1024, "x").trunk
 
 
 def test_rates_transfer_over_widths():
@@ -61,7 +70,6 @@ def test_what_a_ladder_has_in_common():
     """Step 8, and the seed, which is of one run."""
     one, other = RECIPE.config(16, 1e5, 1024, "x"), Recipe(dtype="bfloat16").config(256, 1e7, 1024, "x", seed=3)
     for config in (one, other):
-        assert config.warmup_fraction == RECIPE.warmup_fraction
         assert config.decay_fraction == RECIPE.decay_fraction
         assert config.weight_decay == RECIPE.weight_decay
     assert (one.seed, other.seed, one.dtype, other.dtype) == (0, 3, "float32", "bfloat16")

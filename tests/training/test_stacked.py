@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from chidu.errors import InputError
+from chidu.model.transformer import Transformer
 from chidu.runs import Run
 from chidu.store import read_json
 from chidu.training import stacked as room
@@ -16,13 +17,12 @@ from chidu.training.checkpoint import load_model
 from chidu.training.optimizer import make_optimizer, set_rate
 from chidu.training.stacked import Stack, train_stacked
 from chidu.training.train import Machine, train, train_step
-from chidu.model.transformer import Transformer
 
 
 @pytest.fixture(scope="module")
 def configs(make_config):
     """Other seeds and other rates; a large eps, since a small one blows rounding up."""
-    base = make_config(tokens=24 * 256, eps=1e-3, eval_every=9)
+    base = make_config(tokens=24 * 256, eps=1e-3, eval_every=9, average=0.2)
     return [base, replace(base, seed=1), replace(base, hidden_learning_rate=0.03, clip_norm=0.5, weight_decay=0.0)]
 
 
@@ -64,9 +64,10 @@ def test_folders_are_those_that_train_writes(configs, dataset, quiet, tmp_path: 
             raise Killed
         return real(*args)
 
-    with monkeypatch.context() as patch, pytest.raises(Killed):
+    with monkeypatch.context() as patch:
         patch.setattr(room, "save_checkpoint", dying)
-        train_stacked(configs, dataset, outs, replace(quiet, checkpoint_seconds=0.0))
+        with pytest.raises(Killed):
+            train_stacked(configs, dataset, outs, replace(quiet, checkpoint_seconds=0.0))
     runs = train_stacked(configs, dataset, outs, quiet)
     assert train_stacked(configs, dataset, outs, quiet) == runs
     for i, config in enumerate(configs):

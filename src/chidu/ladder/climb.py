@@ -1,16 +1,21 @@
 """Train what a plan lists, and write the table of runs.
 
 The lab folder gets `runs/<id>/` for each run and last, atomically, `runs.csv`. Runs that are there already are not done
-again; a killed ladder goes on where it was and ends with the same table, byte for byte.
+again; a killed ladder goes on where it was and ends with the same table, byte for byte. Runs that differ in length
+alone share their stable stretch (`trunks.py`); what they keep for each other goes when all are done.
 """
 
+import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from chidu.config import TrainConfig
 from chidu.errors import InputError, Refusal
 from chidu.ladder.launcher import Job, LocalLauncher
 from chidu.ladder.plan import Plan, Rung
+from chidu.ladder.trunks import Trunk, trunks_by_run
 from chidu.runs import Run, RunTable, SetAside, write_runs
 from chidu.store import read_json
 
@@ -28,7 +33,9 @@ def climb(
         Refusal: every run diverged.
         TrainingError: a worker failed again and again.
     """
-    launcher.run([training_job(rung, data, lab, checkpoint_seconds) for rung in plan.rungs])
+    launcher.run(training_jobs(plan, plan.rungs, data, lab, checkpoint_seconds))
+    for kept in [*lab.glob("runs/*/branch-*"), *lab.glob("runs/*/.branch-*")]:
+        shutil.rmtree(kept)
     runs = [load_run(rung.config, lab) for rung in plan.law_runs]
     write_runs(lab / "runs.csv", runs)
     aside = tuple(
@@ -42,8 +49,22 @@ def climb(
     return RunTable(done, aside, str(lab / "runs.csv"))
 
 
-def training_job(rung: Rung, data: Path, lab: Path, checkpoint_seconds: float = CHECKPOINT_SECONDS) -> Job:
-    """The launcher's job for one run."""
+def training_jobs(
+    plan: Plan, rungs: Sequence[Rung], data: Path, lab: Path, checkpoint_seconds: float = CHECKPOINT_SECONDS
+) -> list[Job]:
+    """The launcher's jobs for some runs of a plan, each with its place in its trunk."""
+    trunks = trunks_by_run(plan.rungs)
+    return [training_job(rung, data, lab, checkpoint_seconds, trunks[rung.config.id]) for rung in rungs]
+
+
+def training_job(
+    rung: Rung,
+    data: Path,
+    lab: Path,
+    checkpoint_seconds: float = CHECKPOINT_SECONDS,
+    trunk: Trunk | None = None,
+) -> Job:
+    """The launcher's job for one run, alone or in its trunk."""
     out = lab / "runs" / rung.config.id
     spec = {
         "verb": "train",
@@ -52,7 +73,25 @@ def training_job(rung: Rung, data: Path, lab: Path, checkpoint_seconds: float = 
         "out": str(out),
         "machine": {"checkpoint_seconds": checkpoint_seconds},
     }
-    return Job(spec, out / "job.json", out / "run.json", rung.seconds, rung.config.steps)
+    job = Job(spec, out / "job.json", out / "run.json", rung.seconds, rung.config.steps)
+    return _share(job, rung, trunk, lab) if trunk is not None and len(trunk.rungs) > 1 else job
+
+
+def _share(job: Job, rung: Rung, trunk: Trunk, lab: Path) -> Job:
+    """Let a run start from the next shorter one's branch point, and keep its own for the next longer one."""
+    shared: dict[str, Any] = {"keep": trunk.after(rung) is not None}
+    needs, before = None, trunk.before(rung)
+    if before is not None:
+        start = lab / "runs" / before.config.id / f"branch-{before.config.branch_step}"
+        shared["start"], needs = str(start), start / "state.json"
+    return replace(
+        job,
+        spec={**job.spec, "shared": shared},
+        weight=trunk.own_seconds(rung),
+        first=trunk.shared_steps(rung),
+        needs=needs,
+        urgency=trunk.critical_seconds(rung),
+    )
 
 
 def load_run(config: TrainConfig, lab: Path) -> Run:

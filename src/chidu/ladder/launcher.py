@@ -40,6 +40,17 @@ class Job:
     """Expected seconds: the longest job starts first, and progress is measured by it."""
     steps: int = 0
     """Optimiser steps, to read progress from the job's metrics."""
+    first: int = 0
+    """Of those, the ones that another job does for it."""
+    needs: Path | None = None
+    """A file of another job's that must be there first; where no job is left that could write it, it starts without."""
+    urgency: float = 0.0
+    """Expected seconds from its start to the end of all jobs that wait for it, itself included."""
+
+    @property
+    def order(self) -> float:
+        """The most urgent job starts first: the longest, or the one that the longest chain waits for."""
+        return -max(self.weight, self.urgency)
 
 
 @dataclass(frozen=True)
@@ -94,7 +105,7 @@ class LocalLauncher:
             InputError: a worker says that its input is at fault.
             TrainingError: a worker ended without its file `TRIES` times.
         """
-        waiting = sorted((job for job in jobs if not job.done.exists()), key=lambda job: -job.weight)
+        waiting = sorted((job for job in jobs if not job.done.exists()), key=lambda job: job.order)
         before = [job for job in jobs if job.done.exists()]
         started, spent, looked = time.monotonic(), 0.0, 0.0
         running: dict[int, _Running] = {}
@@ -102,8 +113,10 @@ class LocalLauncher:
         try:
             while waiting or running:
                 for slot in range(self.workers):
-                    if slot not in running and waiting:
-                        running[slot] = self._start(waiting.pop(0), slot, 1, idle.pop(slot, None))
+                    under_way = [worker.job for worker in running.values()]
+                    if slot not in running and (job := _next(waiting, under_way)):
+                        waiting.remove(job)
+                        running[slot] = self._start(job, slot, 1, idle.pop(slot, None))
                 time.sleep(POLL_SECONDS)
                 for slot, worker in list(running.items()):
                     ended = worker.process.poll() is not None
@@ -180,6 +193,16 @@ def _end(worker: subprocess.Popen[bytes]) -> None:
         _pipe(worker).close()
 
 
+def _next(waiting: Sequence[Job], under_way: Sequence[Job]) -> Job | None:
+    """The first waiting job that has what it needs, or will never have it."""
+    for job in waiting:
+        if job.needs is None or job.needs.exists():
+            return job
+        if not any(other.done.parent in job.needs.parents for other in [*waiting, *under_way]):
+            return job
+    return None
+
+
 def _progress(
     jobs: Sequence[Job],
     before: Sequence[Job],
@@ -203,7 +226,8 @@ def _part(job: Job) -> float:
     """Part of a training job's steps that its metrics tell of."""
     if not job.steps:
         return 0.0
-    return min(1.0, next(_last_steps(Path(job.spec["out"]) / "metrics.jsonl"), 0) / job.steps)
+    last = next(_last_steps(Path(job.spec["out"]) / "metrics.jsonl"), 0)
+    return min(1.0, max(0.0, (last - job.first) / (job.steps - job.first)))
 
 
 def _last_steps(metrics: Path) -> Iterator[int]:

@@ -17,7 +17,7 @@ from chidu.config import Dtype, ModelConfig, TrainConfig
 class Recipe:
     """Everything that a ladder's runs have in common, under a name."""
 
-    name: str = "chidu-1"
+    name: str = "chidu-2"
     context: int = 32
     """Tokens a position looks back on. Runs of up to 1e13 FLOPs learn more per FLOP from short windows, and what they
     learn to do with long ones only later bends the law. Measured."""
@@ -34,11 +34,16 @@ class Recipe:
     embedding_rate: float = 0.025
     """Peak rate of embedding and norms at every width. Measured."""
     weight_decay: float = 0.1
+    reference_ratio: float = 7.0
+    """Tokens per parameter at which batch and warm-up are derived, for all budgets of a width alike: so they share a
+    trunk. A batch that is small for a long run costs steps, not loss; one that is large for a short run costs both, and
+    is noisier. Measured."""
     warmup_fraction: float = 0.05
+    """Of the reference tokens."""
     decay_fraction: float = 0.3
     batch_factor: float = 0.29
-    """Batch in tokens = batch_factor * tokens ** batch_power: half of 2503.04715, eq. 1, which was fitted from 4e9 to
-    1e11 tokens; below 1e7 a half and a quarter of it were better. Measured."""
+    """Batch in tokens = batch_factor * reference tokens ** batch_power: half of 2503.04715, eq. 1, which was fitted
+    from 4e9 to 1e11 tokens; below 1e7 a half and a quarter of it were better. Measured."""
     batch_power: float = 0.571
     micro_tokens: int = 2048
     """Most tokens of a micro-batch; larger batches are accumulated. Measured: fits a core's cache."""
@@ -67,28 +72,35 @@ class Recipe:
     def config(self, width: int, tokens: float, vocab_size: int, data: str, seed: int = 0) -> TrainConfig:
         """Derive a run from its width and (at least) its tokens.
 
-        5. Batch from tokens, in whole micro-batches.
+        5. Batch from the width's reference tokens, in whole micro-batches.
         6. Rate of the block matrices: base rate * base width / width (2203.03466, table 8).
         7. Rate of embedding and norms: the same for all widths (ibid.).
-        8. Warm-up and linear decay to zero as parts of the run (2405.18392).
+        8. Warm-up as a part of the reference tokens, linear decay to zero as a part of the run (2405.18392).
         """
-        sequences = max(1, round(self.batch_factor * tokens**self.batch_power / self.context))
+        model = self.model(width, vocab_size)
+        reference = self.reference_ratio * count_params(model).total
+        sequences = max(1, round(self.batch_factor * reference**self.batch_power / self.context))
         accumulate = math.ceil(sequences * self.context / self.micro_tokens)
         batch = accumulate * math.ceil(sequences / accumulate) * self.context
         return TrainConfig(
-            model=self.model(width, vocab_size),
+            model=model,
             data=data,
             tokens=batch * max(1, math.ceil(tokens / batch)),
             batch_tokens=batch,
             learning_rate=self.embedding_rate,
             hidden_learning_rate=self.hidden_rate * self.base_width / width,
             weight_decay=self.weight_decay,
-            warmup_fraction=self.warmup_fraction,
+            warmup_tokens=self._warmup(reference, batch, tokens),
             decay_fraction=self.decay_fraction,
             accumulate=accumulate,
             dtype=self.dtype,
             seed=seed,
         )
+
+    def _warmup(self, reference: float, batch: int, tokens: float) -> int:
+        """Tokens of the warm-up, whole batches of the reference's; 0, a part of the run, where the run is too short."""
+        steps = max(1, round(self.warmup_fraction * reference / batch))
+        return steps * batch if 4 * steps * batch <= tokens else 0
 
     def batch_config(self, width: int, batch_tokens: int, vocab_size: int) -> TrainConfig:
         """A run of one step of about `batch_tokens`: what a measurement of speed trains."""
@@ -125,5 +137,5 @@ class Recipe:
 def recipe_for(device: str) -> Recipe:
     """The recipe on `cpu` or `cuda`: a GPU's ladders are large enough for a longer context and bfloat16."""
     if device == "cuda":
-        return Recipe(name="chidu-1-gpu", context=512, micro_tokens=65_536, dtype="bfloat16")
+        return Recipe(name="chidu-2-gpu", context=512, micro_tokens=65_536, dtype="bfloat16")
     return Recipe()

@@ -3,6 +3,7 @@
 A job is a JSON object; its files are the whole interface, so that any launcher can start one anywhere:
 
     {"verb": "train", "config": {...}, "data": FOLDER, "out": FOLDER, "machine": {...}}     writes out/run.json
+        and, of a run that shares its trunk, "shared": {"start": FOLDER, "keep": true} (`chidu.training.trunk`)
     {"verb": "speed", "config": {...}, "out": FILE, "machine": {...}, "seconds": 2}         writes out
 
 Started by torchrun, several of it do one job together (`chidu.training.sharded`).
@@ -26,6 +27,7 @@ from chidu.errors import ChiduError, InputError, say_os_error
 from chidu.store import read_json, write_json
 from chidu.training.speed import measure_seconds_per_token
 from chidu.training.train import Machine, train
+from chidu.training.trunk import Shared
 
 
 def work(job_file: Path) -> None:
@@ -40,7 +42,7 @@ def work(job_file: Path) -> None:
 
         train_sharded(config, Dataset.open(Path(job["data"])), out, machine)
     else:
-        train(config, Dataset.open(Path(job["data"])), out, machine)
+        train(config, Dataset.open(Path(job["data"])), out, machine, Shared.from_json(job.get("shared", {})))
 
 
 def do(job_file: Path) -> int:

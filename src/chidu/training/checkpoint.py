@@ -1,14 +1,14 @@
 """Checkpoints: safetensors and JSON, written whole or not at all, verified by checksum when read.
 
 A checkpoint is a folder `checkpoint-<step>` with `config.json` (the TrainConfig), `model.safetensors`, `state.json`
-(the step, the checksums) and, while the run goes on, `optimizer.safetensors`. Nothing in it is executed.
+(the step, the checksums) and, while the run goes on, `optimizer.safetensors` and `average.safetensors`, the mean of the
+weights so far. Of a run that averages, the last one's weights are the mean. Nothing in it is executed.
 """
 
 import re
 import shutil
 from pathlib import Path
 
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -17,17 +17,21 @@ from chidu.config import TrainConfig
 from chidu.errors import CorruptError, InputError
 from chidu.model.transformer import Transformer
 from chidu.store import hash_file, read_json, write_folder, write_json
+from chidu.training.average import Average
+from chidu.training.optimizer import Optimizer
 
 MODEL, OPTIMIZER, STATE, CONFIG = "model.safetensors", "optimizer.safetensors", "state.json", "config.json"
+AVERAGE = "average.safetensors"
 
 
 def save_checkpoint(
     out: Path,
     step: int,
     model: Transformer,
-    optimizer: torch.optim.Optimizer | None,
+    optimizer: Optimizer | None,
     config: TrainConfig,
     seconds: float = 0.0,
+    average: Average | None = None,
 ) -> Path:
     """Write `out/checkpoint-<step>` and delete the older ones; without an optimizer it is a final one.
 
@@ -37,17 +41,36 @@ def save_checkpoint(
         InputError, OSError: the folder cannot be written, or the disk is full; the older checkpoint stays.
     """
     folder = out / f"checkpoint-{step}"
-    with write_folder(folder) as beside:
-        _save({name: weight.detach().cpu().contiguous() for name, weight in model.state_dict().items()}, beside / MODEL)
-        if optimizer is not None:
-            _save(_moments(model, optimizer), beside / OPTIMIZER)
-        write_json(beside / CONFIG, config.to_json())
-        sums = {file.name: hash_file(file) for file in sorted(beside.iterdir())}
-        write_json(beside / STATE, {"step": step, "seconds": seconds, "sha256": sums})
+    write_checkpoint(folder, step, model, optimizer, config, seconds, average)
     for other in [*_checkpoints(out), *out.glob(".checkpoint-*.tmp")]:
         if other != folder:
             shutil.rmtree(other)
     return folder
+
+
+def write_checkpoint(
+    folder: Path,
+    step: int,
+    model: Transformer,
+    optimizer: Optimizer | None,
+    config: TrainConfig,
+    seconds: float,
+    average: Average | None = None,
+) -> None:
+    """Write one checkpoint, whole or not at all; the folder's name ends with the step.
+
+    Raises:
+        InputError, OSError: the folder cannot be written, or the disk is full.
+    """
+    with write_folder(folder) as beside:
+        _save(dict(model.state_dict()), beside / MODEL)
+        if optimizer is not None:
+            _save(_moments(model, optimizer), beside / OPTIMIZER)
+        if average is not None and average.mean:
+            _save(average.to_tensors(model), beside / AVERAGE)
+        write_json(beside / CONFIG, config.to_json())
+        sums = {file.name: hash_file(file) for file in sorted(beside.iterdir())}
+        write_json(beside / STATE, {"step": step, "seconds": seconds, "sha256": sums})
 
 
 def latest_checkpoint(out: Path) -> Path | None:
@@ -73,8 +96,10 @@ def load_model(folder: Path, device: str = "cpu") -> tuple[Transformer, TrainCon
     return model.to(device).eval(), config
 
 
-def restore(checkpoint: Path, model: Transformer, optimizer: torch.optim.Optimizer) -> tuple[int, float]:
-    """Put a checkpoint's weights and moments in place; return the number of the next step and the seconds spent.
+def restore(
+    checkpoint: Path, model: Transformer, optimizer: Optimizer, average: Average | None = None
+) -> tuple[int, float]:
+    """Put a checkpoint's weights, moments and mean in place; return the number of the next step and the seconds spent.
 
     A final checkpoint has no moments: its next step is past the last.
 
@@ -84,6 +109,8 @@ def restore(checkpoint: Path, model: Transformer, optimizer: torch.optim.Optimiz
     verify(checkpoint)
     step, seconds, sums = _read_state(checkpoint)
     model.load_state_dict(_load(checkpoint / MODEL))
+    if average is not None:
+        average.load(model, _load(checkpoint / AVERAGE) if AVERAGE in sums else {})
     if OPTIMIZER not in sums:
         return step, seconds
     moments = _load(checkpoint / OPTIMIZER)
@@ -123,9 +150,9 @@ def _read_state(checkpoint: Path) -> tuple[int, float, dict[str, str]]:
     return step, seconds, sums
 
 
-def _moments(model: Transformer, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+def _moments(model: Transformer, optimizer: Optimizer) -> dict[str, Tensor]:
     return {
-        f"{key}.{name}": value.detach().cpu().contiguous()
+        f"{key}.{name}": value
         for name, weight in model.named_parameters()
         for key, value in optimizer.state[weight].items()
     }
@@ -133,7 +160,7 @@ def _moments(model: Transformer, optimizer: torch.optim.Optimizer) -> dict[str, 
 
 def _save(tensors: dict[str, Tensor], file: Path) -> None:
     try:
-        save_file(tensors, file)
+        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, file)
     except SafetensorError as error:
         raise InputError(
             f"{file.parent.parent} cannot be written ({error}); free some space or mend its permissions, then rerun"

@@ -25,7 +25,7 @@ from chidu.model.transformer import Transformer
 
 PLAIN = ("d_model", "n_layer", "n_head", "n_kv_head", "d_ff", "vocab_size", "context", "tied", "head_width")
 SCALES = ("rope_theta", "norm_eps", "init_std", "residual_scale", "logit_scale")
-LOGITS = 1 << 17
+LOGITS = 1 << 18
 """Logits that exist at a time: they stay in a core's cache between the passes over them."""
 SCORES = 1 << 17
 """Attention scores that are made at a time."""
@@ -111,7 +111,7 @@ class _AttentionPass:
         self.queries_keys = torch.empty(size, dtype=x_ND.dtype, device=x_ND.device)
         torch.mul(_complex(turned), self.frame.turns_STK, out=_complex(self.queries_keys))
         self.values = values.contiguous()
-        mixed, self.pieces = _attend(*self.queries_keys, self.values, self.frame.mask_TT)
+        mixed, self.pieces = _attend(self.queries_keys, self.values, self.frame.mask_TT)
         self.mixed_ND = mixed.transpose(1, 2).reshape(len(x_ND), -1)
         return torch.addmm(x_ND, self.mixed_ND, layer.out.weight.t(), alpha=self.scale)
 
@@ -122,7 +122,7 @@ class _AttentionPass:
         shape = (self.frame.sequences, self.frame.tokens, layer.heads, layer.channels)
         lost = (dmixed_ND * self.mixed_ND).view(shape).sum(-1).transpose(1, 2).unsqueeze(-1)
         dmixed = dmixed_ND.view(shape).transpose(1, 2).contiguous()
-        dqk, dvalues = _attend_backward(dmixed, lost.contiguous(), *self.queries_keys, self.values, self.pieces)
+        dqk, dvalues = _attend_backward(dmixed, lost.contiguous(), self.queries_keys, self.values, self.pieces)
         dqkv_NR = torch.empty(len(dx_ND), len(rows), dtype=dx_ND.dtype, device=dx_ND.device)
         dqkv = self._by_head(dqkv_NR)
         torch.mul(_complex(dqk), self.frame.back_STK, out=_complex(dqkv[:2]))
@@ -168,9 +168,9 @@ class _FeedForwardPass:
         _normalise_backward(dx_ND, dboth_N2F @ self.matrix, self.normed_ND, self.inverse_N1)
 
 
-def _attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> tuple[Tensor, list[Tensor]]:
+def _attend(qk: Tensor, v: Tensor, mask: Tensor) -> tuple[Tensor, list[Tensor]]:
     """Causal attention in pieces, [B, H, T, K]: what the heads give, and the weights of each piece for the way back."""
-    mixed, pieces = torch.empty_like(q), []
+    (q, k), pieces, mixed = qk.unbind(), [], torch.empty_like(v)
     for some, here, seen in _pieces(q.shape):
         queries, keys, values = (x[some].flatten(0, 1) for x in (q[:, :, here], k[:, :, seen], v[:, :, seen]))
         scores = queries @ keys.transpose(1, 2)
@@ -183,10 +183,10 @@ def _attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> tuple[Tensor, list
 
 
 def _attend_backward(
-    dmixed: Tensor, lost: Tensor, q: Tensor, k: Tensor, v: Tensor, pieces: list[Tensor]
+    dmixed: Tensor, lost: Tensor, qk: Tensor, v: Tensor, pieces: list[Tensor]
 ) -> tuple[Tensor, Tensor]:
     """Gradients of queries and keys, [2, B, H, T, K], and of values; `lost` is sum(dmixed * mixed), [B, H, T, 1]."""
-    dqk, dv = torch.zeros(2, *q.shape, dtype=q.dtype, device=q.device), torch.zeros_like(v)
+    (q, k), dqk, dv = qk.unbind(), torch.zeros_like(qk), torch.zeros_like(v)
     for weights, (some, here, seen) in zip(pieces, _pieces(q.shape), strict=True):
         queries, gradient, minus = (x[some, :, here].flatten(0, 1) for x in (q, dmixed, lost))
         keys, values = (x[some, :, seen].flatten(0, 1) for x in (k, v))
@@ -203,14 +203,18 @@ def _pieces(shape: torch.Size) -> list[tuple[slice, slice, slice]]:
     side = min(QUERIES, tokens)
     several = max(1, SCORES // (heads * side * tokens))
     return [
-        (slice(first, min(first + several, sequences)), slice(start, min(start + side, tokens)), slice(0, min(start + side, tokens)))
+        (
+            slice(first, min(first + several, sequences)),
+            slice(start, min(start + side, tokens)),
+            slice(0, min(start + side, tokens)),
+        )
         for first in range(0, sequences, several)
         for start in range(0, tokens, side)
     ]
 
 
 def _head(model: Transformer, x_ND: Tensor, targets_N: Tensor, weight: float) -> tuple[Tensor, Tensor]:
-    """The mean loss and the gradient of the stream, [N, D]: logits, softmax and both products for a few tokens at a time.
+    """The mean loss and the gradient of the stream, [N, D], with the logits of a few tokens at a time.
 
     With p the softmax of the logits, the gradient of the loss by the logits is p - 1 at the target, p elsewhere.
     """

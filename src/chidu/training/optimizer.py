@@ -58,9 +58,11 @@ class FlatAdamW:
         too_large = None if clip_norm is None else ((norm + 1e-6) / clip_norm).clamp(min=1.0)  # as clip_grad_norm_
         self._step += 1
         for group, span in zip(self.param_groups, self._spans, strict=True):
-            vectors = ([vector[span]] for vector in (self.weights, self.gradient, self._mean, self._square))
             torch._fused_adamw_(
-                *vectors,
+                [self.weights[span]],
+                [self.gradient[span]],
+                [self._mean[span]],
+                [self._square[span]],
                 [],
                 [self._step],
                 lr=group["lr"],

@@ -21,7 +21,12 @@ import torch
 import torch.distributed as dist
 import torch.distributed.checkpoint as dcp
 from torch import Tensor
-from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict, get_state_dict, set_state_dict
+from torch.distributed.checkpoint.state_dict import (
+    StateDictOptions,
+    get_model_state_dict,
+    get_state_dict,
+    set_state_dict,
+)
 from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor
 
@@ -33,8 +38,9 @@ from chidu.model.transformer import Transformer
 from chidu.runs import Run
 from chidu.store import hold, read_json, write_json
 from chidu.training import train as one
+from chidu.training.average import Average
 from chidu.training.checkpoint import save_checkpoint
-from chidu.training.metrics import Metrics
+from chidu.training.metrics import LOG_EVERY, Metrics
 from chidu.training.optimizer import make_sharded_optimizer, set_rate
 from chidu.training.schedule import rate_multiplier
 
@@ -101,7 +107,9 @@ class _Shards:
     out: Path
     model: Transformer
     optimizer: torch.optim.AdamW
+    average: Average
     under_way: tuple[int, "Future[Any]"] | None = None
+    state: dict[str, Any] = field(default_factory=dict)
     saved: float = field(default_factory=time.monotonic)
 
     def newest(self) -> Path | None:
@@ -115,16 +123,23 @@ class _Shards:
         if folder is None:
             return 0, 0.0
         held = self._state()
-        dcp.load(held, checkpoint_id=folder)
-        set_state_dict(self.model, self.optimizer, model_state_dict=held["model"], optim_state_dict=held["optimizer"])
         state = read_json(folder / "state.json")
+        if state["averaged"]:
+            held["average"] = {name: torch.zeros_like(weight) for name, weight in held["model"].items()}
+        dcp.load(held, checkpoint_id=folder)
+        self.average.load(self.model, held.get("average", {}))
+        set_state_dict(self.model, self.optimizer, model_state_dict=held["model"], optim_state_dict=held["optimizer"])
         return int(state["step"]), float(state["seconds"])
 
     def save(self, step: int, seconds: float) -> None:
         """Begin to write, once the one before is finished."""
         self.finish()
-        future = dcp.async_save(self._state(), checkpoint_id=self.out / f"shards-{step}")
-        self.under_way, self.seconds, self.saved = (step, cast("Future[Any]", future)), seconds, time.monotonic()
+        held = self._state()
+        if mean := self.average.to_tensors(self.model):
+            held["average"] = mean
+        future = dcp.async_save(held, checkpoint_id=self.out / f"shards-{step}")
+        self.state = {"step": step, "seconds": seconds, "averaged": bool(mean)}
+        self.under_way, self.saved = (step, cast("Future[Any]", future)), time.monotonic()
 
     def finish(self) -> None:
         """Wait for what is under way; then it counts and the older ones go."""
@@ -134,7 +149,7 @@ class _Shards:
         future.result()
         dist.barrier()
         if dist.get_rank() == 0:
-            write_json(self.out / f"shards-{step}" / "state.json", {"step": step, "seconds": self.seconds})
+            write_json(self.out / f"shards-{step}" / "state.json", self.state)
             self.delete(but=step)
         self.under_way = None
 
@@ -157,7 +172,7 @@ def _train(config: TrainConfig, data: Dataset, out: Path, machine: one.Machine, 
         fully_shard(block)
     fully_shard(model)
     optimizer = make_sharded_optimizer(model, config)
-    shards = _Shards(out, model, optimizer)
+    shards = _Shards(out, model, optimizer, Average(config))
     step, spent = shards.restore()
     started = time.monotonic() - spent
     if rank == 0:
@@ -167,6 +182,7 @@ def _train(config: TrainConfig, data: Dataset, out: Path, machine: one.Machine, 
     with Metrics(out, step, tensorboard=machine.tensorboard) if rank == 0 else contextlib.nullcontext() as metrics:
         try:
             _loop(config, data, machine, shards, step, metrics, started, (rank, count))
+            shards.average.put_in(model)
             run = one._evaluate_end(model.eval(), config, data)
         except one.Diverged as why:
             run = one.make_run(config, data, "diverged", None, None)
@@ -201,7 +217,8 @@ def _loop(
         batch = own_share(torch.from_numpy(loader.batch(step)), config.accumulate, *place).to(machine.device)
         loss, norm = one.train_step(config, model, optimizer, batch)
         finished = step + 1
-        if finished % one.LOG_EVERY == 0 or finished == config.steps:
+        shards.average.add(model, finished)
+        if finished % LOG_EVERY == 0 or finished == config.steps:
             dist.all_reduce(loss)
             value, size = float(loss) / place[1], float(norm.full_tensor() if isinstance(norm, DTensor) else norm)
             if metrics is not None:

@@ -23,14 +23,16 @@ from chidu.data.loader import Loader
 from chidu.errors import InputError
 from chidu.model.transformer import Transformer, next_token_losses
 from chidu.runs import Run
-from chidu.store import hold, read_json, write_json
+from chidu.store import hash_json, hold, read_json, write_json
 from chidu.training import train as one
+from chidu.training.average import Average
 from chidu.training.checkpoint import latest_checkpoint, restore, save_checkpoint
-from chidu.training.metrics import Metrics
+from chidu.training.metrics import LOG_EVERY, Metrics
 from chidu.training.optimizer import FlatAdamW, make_optimizer, set_rate
+from chidu.training.passes import feed
 from chidu.training.schedule import rate_multiplier
 
-OWN = {"seed": 0, "learning_rate": 1.0, "hidden_learning_rate": 1.0, "weight_decay": 0.0, "clip_norm": 1.0}
+OWN = ("seed", "learning_rate", "hidden_learning_rate", "weight_decay", "clip_norm")
 """What the runs of a stack may differ in."""
 
 
@@ -68,7 +70,7 @@ def check_alike(configs: Sequence[TrainConfig]) -> None:
     Raises:
         InputError: they cannot.
     """
-    if any(replace(config, **OWN) != replace(configs[0], **OWN) for config in configs):
+    if len({hash_json({**config.to_json(), **dict.fromkeys(OWN)}) for config in configs}) > 1:
         raise InputError(f"stacked runs may differ in {', '.join(OWN)} alone; train the others by themselves")
     if configs[0].model.kind != "decoder" or configs[0].model.dropout:
         raise InputError("only decoders without dropout are stacked; train the others by themselves")
@@ -82,6 +84,7 @@ class _Twin:
     out: Path
     model: Transformer
     optimizer: FlatAdamW
+    average: Average
     metrics: Metrics
     started: float
     diverged: bool = False
@@ -119,9 +122,8 @@ class Stack:
     def step(self, configs: Sequence[TrainConfig], batch: Tensor) -> tuple[Tensor, list[Tensor]]:
         """One optimiser step of every model on token ids [B, T+1]: losses, [M], and the gradients' norms."""
         config, share = configs[0], 1 / configs[0].accumulate
-        mixed = (
-            torch.autocast(batch.device.type, torch.bfloat16) if config.dtype == "bfloat16" else contextlib.nullcontext()
-        )
+        half = config.dtype == "bfloat16"
+        mixed = torch.autocast(batch.device.type, torch.bfloat16) if half else contextlib.nullcontext()
         total = torch.zeros(len(self.optimizers), device=batch.device)
         for part in batch.chunk(config.accumulate):
             with mixed:
@@ -144,9 +146,10 @@ def _train(runs: Sequence[tuple[TrainConfig, Path]], data: Dataset, machine: one
             data.tokenizer.save(out / "tokenizer.json")
             model = Transformer(config.model, config.seed).to(machine.device)
             optimizer, checkpoint = make_optimizer(model, config), latest_checkpoint(out)
-            step, spent = restore(checkpoint, model, optimizer) if checkpoint else (0, 0.0)
+            average = Average(config)
+            step, spent = restore(checkpoint, model, optimizer, average) if checkpoint else (0, 0.0)
             metrics = logs.enter_context(Metrics(out, step, tensorboard=machine.tensorboard))
-            twins.append(_Twin(config, out, model, optimizer, metrics, time.monotonic() - spent))
+            twins.append(_Twin(config, out, model, optimizer, average, metrics, time.monotonic() - spent))
         _loop(twins, data, machine, step)
         for twin in twins:
             _finish(twin, data, save=step < twin.config.steps)
@@ -157,13 +160,15 @@ def _loop(twins: Sequence[_Twin], data: Dataset, machine: one.Machine, first: in
     stack = Stack([twin.model for twin in twins], [twin.optimizer for twin in twins])
     configs, config, saved = [twin.config for twin in twins], twins[0].config, time.monotonic()
     loader = Loader(data.train, config.model.context, config.batch_tokens // config.model.context, one.DATA_SEED)
+    batches = feed(loader, range(first, config.steps), machine.device)
     for step in range(first, config.steps):
         for twin in twins:
             set_rate(twin.optimizer, rate_multiplier(twin.config, step))
-        batch = torch.from_numpy(loader.batch(step)).to(machine.device, non_blocking=True)
-        losses, norms = stack.step(configs, batch)
+        losses, norms = stack.step(configs, next(batches))
         finished = step + 1
-        if finished % one.LOG_EVERY == 0 or finished == config.steps:
+        for twin in twins:
+            twin.average.add(twin.model, finished)
+        if finished % LOG_EVERY == 0 or finished == config.steps:
             for twin, loss, norm in zip(twins, losses.tolist(), norms, strict=True):
                 _log(twin, finished, loss, float(norm))
         if config.eval_every and finished % config.eval_every == 0 and finished < config.steps:
@@ -173,7 +178,7 @@ def _loop(twins: Sequence[_Twin], data: Dataset, machine: one.Machine, first: in
         if finished < config.steps and time.monotonic() - saved >= machine.checkpoint_seconds:
             for twin in twins:
                 spent = (time.monotonic() - twin.started) / len(twins)
-                save_checkpoint(twin.out, finished, twin.model, twin.optimizer, twin.config, spent)
+                save_checkpoint(twin.out, finished, twin.model, twin.optimizer, twin.config, spent, twin.average)
             saved = time.monotonic()
 
 
@@ -199,6 +204,7 @@ def _finish(twin: _Twin, data: Dataset, *, save: bool) -> None:
     """Evaluate a model and write its last files."""
     run = one.make_run(twin.config, data, "diverged", None, None)
     if not twin.diverged:
+        twin.average.put_in(twin.model)
         try:
             run = one._evaluate_end(twin.model.eval(), twin.config, data)
         except one.Diverged as why:

@@ -2,10 +2,10 @@
 
 A run's folder holds `config.json`, `metrics.jsonl`, one `checkpoint-<step>/` and last, atomically, `run.json`, which
 means done. Called again on the same folder it returns the finished run, or goes on from the checkpoint to bit-identical
-numbers (same machine, same number of threads). `.lock` lets one process at a time work on it.
+numbers (same machine, same number of threads). `.lock` lets one process at a time work on it. A run that shares a trunk
+with others starts from, or keeps for them, a branch point (`training/trunk.py`).
 """
 
-import contextlib
 import math
 import time
 from dataclasses import dataclass, replace
@@ -23,18 +23,19 @@ from chidu.errors import InputError
 from chidu.model.transformer import Transformer
 from chidu.runs import Run
 from chidu.store import hold, read_json, write_json
-from chidu.training.checkpoint import latest_checkpoint, restore, save_checkpoint
+from chidu.training.average import Average
+from chidu.training.checkpoint import save_checkpoint
+from chidu.training.compiling import Compile, compile_blocks, wants_compiler
 from chidu.training.evaluation import HeldOutLoss
-from chidu.training.gradients import add_gradients, can_write_out
-from chidu.training.metrics import Metrics
+from chidu.training.metrics import LOG_EVERY, Metrics
 from chidu.training.optimizer import Optimizer, clipped_step, make_optimizer, set_rate
-from chidu.training.pretraining import held_out_loss, mean_loss, special_ids
+from chidu.training.passes import Passes, add_step_gradients, feed, make_passes
+from chidu.training.pretraining import held_out_loss, special_ids
 from chidu.training.schedule import rate_multiplier
+from chidu.training.trunk import Shared, begin, keep_branch_point, shared_seconds
 
 DATA_SEED = 0
 """Of the order of training windows: the same for all rungs of a ladder, so that it adds no noise between them."""
-LOG_EVERY = 20
-"""Optimiser steps between lines of metrics."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +47,8 @@ class Machine:
     checkpoint_seconds: float = 20.0
     """Seconds between checkpoints; 0 writes one after each step."""
     tensorboard: bool = True
+    compile: Compile = "auto"
+    """Whether blocks run as compiled code; `auto`: where that was measured to pay."""
 
 
 class Diverged(Exception):
@@ -58,10 +61,12 @@ def prepare_machine(machine: Machine) -> None:
     torch.set_float32_matmul_precision("medium" if machine.device == "cpu" else "high")
     # not use_deterministic_algorithms, which imports the compiler, and fills all new memory
     torch.set_deterministic_debug_mode("error" if machine.device == "cpu" else "default")
-    torch.utils.deterministic.fill_uninitialized_memory = False
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 
 
-def train(config: TrainConfig, data: Dataset, out: Path, machine: Machine = Machine()) -> Run:
+def train(
+    config: TrainConfig, data: Dataset, out: Path, machine: Machine = Machine(), shared: Shared = Shared()
+) -> Run:
     """Train to the end of the budget, evaluate, and record the run; a divergence is recorded, not raised.
 
     Where another process is at work on the folder, as one whose launcher was killed, it waits for that one's end.
@@ -76,23 +81,25 @@ def train(config: TrainConfig, data: Dataset, out: Path, machine: Machine = Mach
         with hold(out / ".lock"):
             _check(config, data, out)
             if not (out / "run.json").exists():
-                _train(config, data, out, machine)
+                _train(config, data, out, machine, shared)
     return Run.from_json(read_json(out / "run.json"))
 
 
-def _train(config: TrainConfig, data: Dataset, out: Path, machine: Machine) -> None:
-    """Start, or go on from the checkpoint, and write `run.json`."""
+def _train(config: TrainConfig, data: Dataset, out: Path, machine: Machine, shared: Shared) -> None:
+    """Start, or go on from the checkpoint or branch point, and write `run.json`."""
     prepare_machine(machine)
     write_json(out / "config.json", config.to_json())
     data.tokenizer.save(out / "tokenizer.json")
     model = Transformer(config.model, config.seed).to(machine.device)
-    optimizer = make_optimizer(model, config)
-    checkpoint = latest_checkpoint(out)
-    step, spent = restore(checkpoint, model, optimizer) if checkpoint else (0, 0.0)
+    if wants_compiler(config, machine.device, machine.compile):
+        compile_blocks(model)
+    optimizer, average = make_optimizer(model, config), Average(config)
+    step, spent = begin(config, out, shared, model, optimizer, average)
     started = time.monotonic() - spent
     with Metrics(out, step, tensorboard=machine.tensorboard) as metrics:
         try:
-            _loop(config, data, out, machine, model, optimizer, step, metrics, started)
+            _loop(config, data, out, machine, model, optimizer, average, shared.keep, step, metrics, started)
+            average.put_in(model)
             run = _evaluate_end(model.eval(), config, data)
         except Diverged as why:
             write_json(out / "diverged.json", {"reason": str(why)})
@@ -100,7 +107,8 @@ def _train(config: TrainConfig, data: Dataset, out: Path, machine: Machine) -> N
     seconds = time.monotonic() - started
     if run.status == "done" and step < config.steps:
         save_checkpoint(out, config.steps, model, None, config, seconds)
-    write_json(out / "run.json", replace(run, extra={"seconds": f"{seconds:.1f}"}).to_json())
+    own = seconds - shared_seconds(out)
+    write_json(out / "run.json", replace(run, extra={"seconds": f"{own:.1f}"}).to_json())
 
 
 def _check(config: TrainConfig, data: Dataset, out: Path) -> None:
@@ -119,19 +127,24 @@ def _loop(
     machine: Machine,
     model: Transformer,
     optimizer: Optimizer,
+    average: Average,
+    keep: bool,
     first: int,
     metrics: Metrics,
     started: float,
 ) -> None:
-    """Do the steps from `first` on, logging, evaluating and writing checkpoints on the way."""
+    """Do the steps from `first` on, logging, averaging, evaluating and writing checkpoints on the way."""
     specials = special_ids(config.model, data.vocab_size, data.tokenizer.eot)
     loader = Loader(data.train, config.model.context, config.batch_tokens // config.model.context, DATA_SEED)
-    saved = time.monotonic()
+    batches = feed(loader, range(first, config.steps), machine.device)
+    passes, saved = make_passes(config, model, specials), time.monotonic()
     for step in range(first, config.steps):
+        if keep and step == config.branch_step:
+            keep_branch_point(config, out, model, optimizer, time.monotonic() - started)
         set_rate(optimizer, rate_multiplier(config, step))
-        batch = torch.from_numpy(loader.batch(step)).to(machine.device, non_blocking=True)
-        loss, norm = train_step(config, model, optimizer, batch, specials, step)
+        loss, norm = train_step(config, model, optimizer, next(batches), specials, step, passes)
         finished = step + 1
+        average.add(model, finished)
         if finished % LOG_EVERY == 0 or finished == config.steps:
             value = float(loss)
             metrics.write(
@@ -147,8 +160,10 @@ def _loop(
             held_out = _evaluate(model, config, data, "passages")
             metrics.write(finished, loss=held_out.loss, loss_se=held_out.loss_se)
         if finished < config.steps and time.monotonic() - saved >= machine.checkpoint_seconds:
-            save_checkpoint(out, finished, model, optimizer, config, time.monotonic() - started)
+            save_checkpoint(out, finished, model, optimizer, config, time.monotonic() - started, average)
             saved = time.monotonic()
+    if keep and first < config.steps == config.branch_step:  # no decay: a longer run goes on from the end
+        keep_branch_point(config, out, model, optimizer, time.monotonic() - started)
 
 
 def train_step(
@@ -158,28 +173,18 @@ def train_step(
     batch: Tensor,
     specials: Specials | None = None,
     step: int = 0,
+    passes: Passes | None = None,
 ) -> tuple[Tensor, Tensor]:
     """One optimiser step on token ids [B, T+1]: the mean loss in nats and the gradient's norm before clipping."""
-    device, share = batch.device.type, 1 / config.accumulate
-    mixed = torch.autocast(device, torch.bfloat16) if config.dtype == "bfloat16" else contextlib.nullcontext()
-    written_out = device == "cpu" and config.dtype == "float32" and can_write_out(model)
-    total = torch.zeros((), device=batch.device)
-    for number, part in enumerate(batch.chunk(config.accumulate)):
-        if written_out:
-            total += share * add_gradients(model, part, share)
-            continue
-        with mixed:
-            loss = share * mean_loss(model, part, specials, step * config.accumulate + number)
-        loss.backward()
-        total += loss.detach()
-    return total, clipped_step(model, optimizer, config.clip_norm)
+    loss = passes(batch, step) if passes else add_step_gradients(config, model, batch, specials, step)
+    return loss, clipped_step(model, optimizer, config.clip_norm)
 
 
 def _check_divergence(config: TrainConfig, step: int, loss: float) -> None:
     uniform = math.log(config.model.vocab_size)
     if not math.isfinite(loss):
         raise Diverged(f"the loss was {loss} at step {step}")
-    if loss > 1.2 * uniform and step > config.steps // 10:
+    if loss > 1.2 * uniform and step > 2 * config.warmup_steps:  # however long the run is: its trunk is shared
         raise Diverged(f"the loss was {loss:.2f} at step {step}, above a uniform guess's {uniform:.2f}")
 
 
