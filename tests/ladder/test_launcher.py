@@ -19,19 +19,23 @@ from chidu.ladder.launcher import Job, LocalLauncher, Progress
 WORKER = """\
 #!{python} -IS
 import json, os, signal, sys, time
-assert sys.argv[1:3] == ["-m", "chidu.training"], sys.argv
-job = json.load(open(sys.argv[3]))
-with open(job["log"], "a") as log:
-    log.write(json.dumps(dict(name=job["name"], start=time.time(), machine=job["machine"], pid=os.getpid(),
-                              threads=os.environ["OMP_NUM_THREADS"])) + "\\n")
-time.sleep(job.get("sleep", 0))
-tries = sum(json.loads(line)["name"] == job["name"] for line in open(job["log"]))
-if tries <= job.get("bad_tries", 0):
-    print(job.get("words", "gone"), file=sys.stderr)
-    if job["code"] < 0:
-        os.kill(os.getpid(), -job["code"])
-    sys.exit(job["code"])
-open(job["out"], "w").close()
+assert sys.argv[1:] == ["-m", "chidu.training", "-"], sys.argv
+for line in sys.stdin:
+    job_file = json.loads(line)
+    job = json.load(open(job_file))
+    with open(job["log"], "a") as log:
+        log.write(json.dumps(dict(name=job["name"], start=time.time(), machine=job["machine"], pid=os.getpid(),
+                                  threads=os.environ["OMP_NUM_THREADS"])) + "\\n")
+    time.sleep(job.get("sleep", 0))
+    tries = sum(json.loads(line)["name"] == job["name"] for line in open(job["log"]))
+    if tries <= job.get("bad_tries", 0):
+        print(job.get("words", "gone"), file=open(job_file.removesuffix(".json") + ".stderr", "a"))
+        if job["code"] < 0:
+            os.kill(os.getpid(), -job["code"])
+        sys.exit(job["code"])
+    open(job["out"], "w").close()
+    if job.get("last"):
+        break
 """
 
 
@@ -73,6 +77,20 @@ def test_what_is_done_is_skipped(make_job, tmp_path: Path):
     LocalLauncher(2).run(jobs)
     LocalLauncher(2).run(jobs)
     assert [start["name"] for start in starts(tmp_path)] == ["b"]
+
+
+def test_a_worker_does_one_job_after_another(make_job, tmp_path: Path):
+    """Also after one has died, and where one ended of itself with its job done."""
+    jobs = [make_job("a", 5), make_job("b", 4, bad_tries=1, code=-9), make_job("c", 3, last=True), make_job("d", 2)]
+    LocalLauncher(1).run(jobs)
+    pids = {}
+    for start in starts(tmp_path):
+        pids.setdefault(start["name"], []).append(start["pid"])
+    assert pids["a"][0] == pids["b"][0]
+    assert pids["b"][1] == pids["c"][0]
+    assert pids["d"][-1] not in {*pids["a"], *pids["c"]}
+    assert all(job.done.exists() for job in jobs)
+    assert_gone(starts(tmp_path))
 
 
 def test_workers_run_side_by_side_with_their_threads(make_job, tmp_path: Path):

@@ -1,5 +1,5 @@
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -7,7 +7,7 @@ import pytest
 from chidu.accounting import train_flops
 from chidu.config import TrainConfig
 from chidu.ladder import machine
-from chidu.ladder.launcher import Job
+from chidu.ladder.launcher import Job, Progress
 from chidu.ladder.machine import count_workers, find_device, measure_speed
 from chidu.ladder.recipe import Recipe
 
@@ -18,8 +18,8 @@ def made_up_speed(monkeypatch: pytest.MonkeyPatch) -> dict[str, float]:
     law = {"per_step": 4e-3, "per_token": 2e-6, "per_flop": 3e-11}
 
     class Launcher:
-        def __init__(self, workers: int, device: str) -> None:
-            pass
+        def __init__(self, workers: int, device: str, on_progress: Callable[[Progress], None]) -> None:
+            self.on_progress = on_progress
 
         def run(self, jobs: Sequence[Job]) -> float:
             for job in jobs:
@@ -27,7 +27,8 @@ def made_up_speed(monkeypatch: pytest.MonkeyPatch) -> dict[str, float]:
                 tokens, flops = config.batch_tokens, train_flops(config.model, config.batch_tokens)
                 seconds = law["per_step"] + law["per_token"] * tokens + law["per_flop"] * flops
                 job.done.write_text(json.dumps({"seconds_per_token": seconds / tokens}))
-            return 0.0
+            self.on_progress(Progress(len(jobs), len(jobs), 0.7, 1.0, 1.0, 1.0))
+            return 4 * machine.SECONDS + 2.0
 
     monkeypatch.setattr(machine, "LocalLauncher", Launcher)
     return law
@@ -37,9 +38,8 @@ def test_the_speed_is_fitted_to_what_was_measured(made_up_speed: dict[str, float
     seen: list[float] = []
     speed = measure_speed(Recipe(), 1024, "cpu", 3, lambda what, part: seen.append(part))
     assert (speed.per_step, speed.per_token, speed.per_flop) == pytest.approx((4e-3, 2e-6, 3e-11))
-    assert (speed.workers, speed.device, speed.overhead) == (3, "cpu", 0.0)
-    assert (seen[0], seen[-1]) == (0, 1)
-    assert seen == sorted(seen)
+    assert (speed.workers, speed.device, speed.overhead) == (3, "cpu", pytest.approx(0.5))
+    assert seen == [0, 0.7, 1]
 
 
 @pytest.mark.parametrize("negative", ["per_step", "per_token"])

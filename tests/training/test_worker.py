@@ -1,5 +1,6 @@
 """The worker's side of the interface: a job file in, files and an exit code out."""
 
+import json
 import os
 import resource
 import subprocess
@@ -109,6 +110,27 @@ def test_the_speed_of_a_step_is_measured(do_job, make_config, tmp_path: Path):
     seconds = read_json(tmp_path / "speed.json")["seconds_per_token"]
     assert 0 < seconds < 1e-3
     assert speed.SKIPPED >= 1
+
+
+def test_jobs_named_on_stdin_are_done_in_turn(make_config, dataset, tmp_path: Path):
+    """Until one fails; what it says stands beside its file. The second run's numbers do not know of the first."""
+    files = []
+    for name, seed in (("a", 0), ("b", 1), ("c", 1)):
+        config = {**make_config(seed=seed).to_json(), **({"clip_norm": -1} if name == "c" else {})}
+        machine = {"checkpoint_seconds": 1e9, "tensorboard": False}
+        files.append(tmp_path / f"{name}.json")
+        job = {"verb": "train", "config": config, "data": str(dataset.folder), "out": str(tmp_path / name)}
+        write_json(files[-1], {**job, "machine": machine})
+    command, lines = [sys.executable, "-m", "chidu.training"], "".join(json.dumps(str(file)) + "\n" for file in files)
+    done = subprocess.run([*command, "-"], input=lines, capture_output=True, text=True, timeout=100)
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", "")
+    assert files[1].with_suffix(".stderr").read_text() == ""
+    assert "clip_norm must be positive" in files[2].with_suffix(".stderr").read_text()
+    alone = tmp_path / "alone.json"
+    write_json(alone, {**read_json(files[1]), "out": str(tmp_path / "alone")})
+    assert subprocess.run([*command, str(alone)], timeout=100).returncode == 0
+    runs = [(tmp_path / name / "checkpoint-12" / "model.safetensors").read_bytes() for name in ("a", "b", "alone")]
+    assert runs[1] == runs[2] != runs[0]
 
 
 FORKS = """

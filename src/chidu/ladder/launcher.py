@@ -1,7 +1,8 @@
 """Workers on this machine: one process a run, pinned threads, longest first.
 
 The interface of a launcher is files: it writes a job, starts `python -m chidu.training JOB.json` anywhere, and waits
-for the job's last file. A worker that is killed is started again and goes on from its checkpoint.
+for the job's last file. This one starts a worker a slot, which is told the name of the next job when the last one's
+file is there, so that torch is loaded once. A worker that is killed is started again and goes on from its checkpoint.
 """
 
 import contextlib
@@ -13,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from chidu.errors import InputError, TrainingError
 from chidu.store import write_json
@@ -108,20 +109,26 @@ class LocalLauncher:
         before = [job for job in jobs if job.done.exists()]
         started, spent, looked = time.monotonic(), 0.0, 0.0
         running: dict[int, _Running] = {}
+        idle: dict[int, subprocess.Popen[bytes]] = {}
         try:
             while waiting or running:
                 for slot in range(self.workers):
                     under_way = [worker.job for worker in running.values()]
                     if slot not in running and (job := _next(waiting, under_way)):
                         waiting.remove(job)
-                        running[slot] = self._start(job, slot, tries=1)
+                        running[slot] = self._start(job, slot, 1, idle.pop(slot, None))
                 time.sleep(POLL_SECONDS)
                 for slot, worker in list(running.items()):
-                    if worker.process.poll() is not None:
+                    ended = worker.process.poll() is not None
+                    if ended or worker.job.done.exists():
                         spent += time.monotonic() - worker.started
                         del running[slot]
+                        if ended:
+                            _end(worker.process)
                         if not worker.job.done.exists():
                             running[slot] = self._again(worker, slot)
+                        elif not ended:
+                            idle[slot] = worker.process
                 now = time.monotonic()
                 if now - looked < PROGRESS_SECONDS and running:
                     continue
@@ -129,27 +136,36 @@ class LocalLauncher:
                 busy = spent + sum(now - worker.started for worker in running.values())
                 self.on_progress(_progress(jobs, before, waiting, running, now - started, busy, self.workers))
         finally:
-            for worker in running.values():
-                worker.process.kill()
-                worker.process.wait()
+            for process in [*idle.values(), *(worker.process for worker in running.values())]:
+                _end(process)
         return time.monotonic() - started
 
-    def _start(self, job: Job, slot: int, tries: int) -> _Running:
+    def _start(self, job: Job, slot: int, tries: int, worker: subprocess.Popen[bytes] | None = None) -> _Running:
+        """Give a job to a worker that waits, or to a new one."""
         device = f"cuda:{slot}" if self.device == "cuda" else self.device
         machine = {"device": device, "threads": self.threads, **job.spec.get("machine", {})}
         write_json(job.file, {**job.spec, "machine": machine})
+        with job.file.with_suffix(".stderr").open("wb") as log:
+            if worker is not None and worker.poll() is not None:
+                _end(worker)
+                worker = None
+            worker = worker or self._new_worker(log)
+        with contextlib.suppress(BrokenPipeError):  # it has just died: found out in a moment
+            _pipe(worker).write(json.dumps(str(job.file)).encode() + b"\n")
+            _pipe(worker).flush()
+        return _Running(job, worker, time.monotonic(), tries)
+
+    def _new_worker(self, log: IO[bytes]) -> subprocess.Popen[bytes]:
         # Threads that wait must sleep: spinning, they hold up each other as soon as the machine has other work.
         threads = {"OMP_NUM_THREADS": str(self.threads), "MKL_NUM_THREADS": str(self.threads)}
         environment = {**KEPT_MEMORY, **os.environ, "OMP_WAIT_POLICY": "PASSIVE", **threads}
-        with job.file.with_suffix(".stderr").open("wb") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "chidu.training", str(job.file)],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                env=environment,
-            )
-        return _Running(job, process, time.monotonic(), tries)
+        return subprocess.Popen(
+            [sys.executable, "-m", "chidu.training", "-"],
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=log,
+            env=environment,
+        )
 
     def _again(self, worker: _Running, slot: int) -> _Running:
         """Start a job anew that ended without its file, unless that would be in vain."""
@@ -162,6 +178,19 @@ class LocalLauncher:
             how = f"was killed by signal {-code}" if code < 0 else f"ended with status {code}"
             raise TrainingError(f"the worker of {worker.job.done.parent} {how} {TRIES} times: {last}")
         return self._start(worker.job, slot, worker.tries + 1)
+
+
+def _pipe(worker: subprocess.Popen[bytes]) -> IO[bytes]:
+    """Where a worker reads the names of its jobs."""
+    assert worker.stdin is not None
+    return worker.stdin
+
+
+def _end(worker: subprocess.Popen[bytes]) -> None:
+    worker.kill()
+    worker.wait()
+    with contextlib.suppress(BrokenPipeError):
+        _pipe(worker).close()
 
 
 def _next(waiting: Sequence[Job], under_way: Sequence[Job]) -> Job | None:

@@ -6,7 +6,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -55,22 +54,22 @@ def measure_speed(
     recipe: Recipe, vocab_size: int, device: str, workers: int, progress: Callable[[str, float], None]
 ) -> Speed:
     """Train a few sizes for a moment, on all workers at once as the ladder will, and fit seconds to size."""
-    work, seconds, overheads = [], [], []
     doing = "measuring this machine's speed"
+    progress(doing, 0.0)
+    configs = [recipe.batch_config(width, tokens, vocab_size) for width, tokens in MEASURED[device]]
     with tempfile.TemporaryDirectory(prefix="chidu-speed-") as folder:
-        for done, (width, tokens) in enumerate(MEASURED[device]):
-            progress(doing, done / len(MEASURED[device]))
-            config = recipe.batch_config(width, tokens, vocab_size)
-            started = time.monotonic()
-            jobs = [_job(Path(folder) / f"{done}-{worker}", config.to_json()) for worker in range(workers)]
-            LocalLauncher(workers, device).run(jobs)
-            overheads.append(time.monotonic() - started - SECONDS)
-            per_token = float(np.mean([read_json(job.done)["seconds_per_token"] for job in jobs]))
-            seconds.append(per_token * config.batch_tokens)
-            work.append((1.0, config.batch_tokens, train_flops(config.model, config.batch_tokens)))
+        places = [(config, Path(folder) / f"{i}-{n}") for i, config in enumerate(configs) for n in range(workers)]
+        jobs = [_job(place, config.to_json()) for config, place in places]
+        launcher = LocalLauncher(workers, device, on_progress=lambda done: progress(doing, done.part))
+        took = launcher.run(jobs)
+        found = [read_json(job.done)["seconds_per_token"] for job in jobs]
+    per_token_each = np.array(found).reshape(len(configs), workers).mean(axis=1)
+    tokens_each = np.array([config.batch_tokens for config in configs])
+    work = [(1.0, config.batch_tokens, train_flops(config.model, config.batch_tokens)) for config in configs]
     progress(doing, 1.0)
-    per_step, per_token, per_flop = _fit_speed(np.array(work), np.array(seconds))
-    return Speed(per_step, per_token, per_flop, max(0.0, min(overheads)), workers, device)
+    per_step, per_token, per_flop = _fit_speed(np.array(work), per_token_each * tokens_each)
+    overhead = max(0.0, took / len(configs) - SECONDS)  # a worker's start is shared by its jobs, in a ladder by more
+    return Speed(per_step, per_token, per_flop, overhead, workers, device)
 
 
 def _fit_speed(work: Array, seconds: Array) -> Array:

@@ -24,7 +24,7 @@ class Speed:
     per_flop: float
     """Seconds a floating-point operation."""
     overhead: float
-    """Seconds to start a worker."""
+    """Seconds a run beside its steps: its share of the worker's start, loading, the last file."""
     workers: int
     """Runs side by side while it was measured, and in the ladder."""
     device: str

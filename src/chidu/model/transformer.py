@@ -58,6 +58,8 @@ class Transformer(nn.Module):
     cos_TK: Tensor
     sin_TK: Tensor
     sinusoids_TD: Tensor
+    compiled = False
+    """Whether its blocks run as compiled code."""
 
     def __init__(self, config: ModelConfig, seed: int = 0) -> None:
         """Build with weights drawn from `seed`, the same on every device and whatever else drew before."""

@@ -6,12 +6,20 @@ A job is a JSON object; its files are the whole interface, so that any launcher 
         and, of a run that shares its trunk, "shared": {"start": FOLDER, "keep": true} (`chidu.training.trunk`)
     {"verb": "speed", "config": {...}, "out": FILE, "machine": {...}, "seconds": 2}         writes out
 
+Started by torchrun, several of it do one job together (`chidu.training.sharded`).
+
 It ends with 0 when its last file is written; when it cannot, it writes one line to stderr and ends with the exit
-code of `chidu.errors`.
+code of `chidu.errors`. `python -m chidu.training -` does one job after another, each named by a line of stdin, a JSON
+string, and writes what it has to say beside each, to JOB.stderr: loading torch takes longer than many a run.
 """
 
+import json
+import os
 import sys
+from collections.abc import Iterable
 from pathlib import Path
+
+import torch
 
 from chidu.config import TrainConfig
 from chidu.data.dataset import Dataset
@@ -25,17 +33,22 @@ from chidu.training.trunk import Shared
 def work(job_file: Path) -> None:
     """Do one job to its end."""
     job = read_json(job_file)
+    torch.manual_seed(0)  # whatever the worker did before
     config, machine, out = TrainConfig.from_json(job["config"]), Machine(**job["machine"]), Path(job["out"])
     if job["verb"] == "speed":
         write_json(out, {"seconds_per_token": measure_seconds_per_token(config, machine, job["seconds"])})
+    elif int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        from chidu.training.sharded import train_sharded  # it loads much that one process does not need
+
+        train_sharded(config, Dataset.open(Path(job["data"])), out, machine)
     else:
         train(config, Dataset.open(Path(job["data"])), out, machine, Shared.from_json(job.get("shared", {})))
 
 
-def main() -> int:
-    """Do the job named on the command line and return the exit code."""
+def do(job_file: Path) -> int:
+    """Do a job and return the exit code."""
     try:
-        work(Path(sys.argv[1]))
+        work(job_file)
     except ChiduError as error:
         print(error, file=sys.stderr)
         return error.exit_code
@@ -43,6 +56,23 @@ def main() -> int:
         print(say_os_error(error), file=sys.stderr)
         return InputError.exit_code
     return 0
+
+
+def serve(lines: Iterable[str]) -> int:
+    """Do the jobs that lines name, until one fails; return its exit code."""
+    for line in lines:
+        job_file = Path(json.loads(line))
+        with job_file.with_suffix(".stderr").open("ab") as log:
+            for stream in (1, 2):
+                os.dup2(log.fileno(), stream)
+        if code := do(job_file):
+            return code
+    return 0
+
+
+def main() -> int:
+    """Do the job named on the command line, or those named on stdin, and return the exit code."""
+    return serve(sys.stdin) if sys.argv[1] == "-" else do(Path(sys.argv[1]))
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ import re
 import shutil
 from pathlib import Path
 
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -19,6 +18,7 @@ from chidu.errors import CorruptError, InputError
 from chidu.model.transformer import Transformer
 from chidu.store import hash_file, read_json, write_folder, write_json
 from chidu.training.average import Average
+from chidu.training.optimizer import Optimizer
 
 MODEL, OPTIMIZER, STATE, CONFIG = "model.safetensors", "optimizer.safetensors", "state.json", "config.json"
 AVERAGE = "average.safetensors"
@@ -28,7 +28,7 @@ def save_checkpoint(
     out: Path,
     step: int,
     model: Transformer,
-    optimizer: torch.optim.Optimizer | None,
+    optimizer: Optimizer | None,
     config: TrainConfig,
     seconds: float = 0.0,
     average: Average | None = None,
@@ -52,7 +52,7 @@ def write_checkpoint(
     folder: Path,
     step: int,
     model: Transformer,
-    optimizer: torch.optim.Optimizer | None,
+    optimizer: Optimizer | None,
     config: TrainConfig,
     seconds: float,
     average: Average | None = None,
@@ -97,7 +97,7 @@ def load_model(folder: Path, device: str = "cpu") -> tuple[Transformer, TrainCon
 
 
 def restore(
-    checkpoint: Path, model: Transformer, optimizer: torch.optim.Optimizer, average: Average | None = None
+    checkpoint: Path, model: Transformer, optimizer: Optimizer, average: Average | None = None
 ) -> tuple[int, float]:
     """Put a checkpoint's weights, moments and mean in place; return the number of the next step and the seconds spent.
 
@@ -150,7 +150,7 @@ def _read_state(checkpoint: Path) -> tuple[int, float, dict[str, str]]:
     return step, seconds, sums
 
 
-def _moments(model: Transformer, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+def _moments(model: Transformer, optimizer: Optimizer) -> dict[str, Tensor]:
     return {
         f"{key}.{name}": value
         for name, weight in model.named_parameters()

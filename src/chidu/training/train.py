@@ -6,7 +6,6 @@ numbers (same machine, same number of threads). `.lock` lets one process at a ti
 with others starts from, or keeps for them, a branch point (`training/trunk.py`).
 """
 
-import contextlib
 import math
 import time
 from dataclasses import dataclass, replace
@@ -26,10 +25,12 @@ from chidu.runs import Run
 from chidu.store import hold, read_json, write_json
 from chidu.training.average import Average
 from chidu.training.checkpoint import save_checkpoint
+from chidu.training.compiling import Compile, compile_blocks, wants_compiler
 from chidu.training.evaluation import HeldOutLoss
 from chidu.training.metrics import LOG_EVERY, Metrics
-from chidu.training.optimizer import make_optimizer, set_rate
-from chidu.training.pretraining import held_out_loss, mean_loss, special_ids
+from chidu.training.optimizer import Optimizer, clipped_step, make_optimizer, set_rate
+from chidu.training.passes import Passes, add_step_gradients, feed, make_passes
+from chidu.training.pretraining import held_out_loss, special_ids
 from chidu.training.schedule import rate_multiplier
 from chidu.training.trunk import Shared, begin, keep_branch_point, shared_seconds
 
@@ -46,6 +47,8 @@ class Machine:
     checkpoint_seconds: float = 20.0
     """Seconds between checkpoints; 0 writes one after each step."""
     tensorboard: bool = True
+    compile: Compile = "auto"
+    """Whether blocks run as compiled code; `auto`: where that was measured to pay."""
 
 
 class Diverged(Exception):
@@ -56,7 +59,9 @@ def prepare_machine(machine: Machine) -> None:
     """Pin the threads and let float32 matrix products use the fast kernels (oneDNN on CPU, TF32 on CUDA)."""
     torch.set_num_threads(machine.threads)
     torch.set_float32_matmul_precision("medium" if machine.device == "cpu" else "high")
-    torch.use_deterministic_algorithms(machine.device == "cpu")
+    # not use_deterministic_algorithms, which imports the compiler, and fills all new memory
+    torch.set_deterministic_debug_mode("error" if machine.device == "cpu" else "default")
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 
 
 def train(
@@ -86,6 +91,8 @@ def _train(config: TrainConfig, data: Dataset, out: Path, machine: Machine, shar
     write_json(out / "config.json", config.to_json())
     data.tokenizer.save(out / "tokenizer.json")
     model = Transformer(config.model, config.seed).to(machine.device)
+    if wants_compiler(config, machine.device, machine.compile):
+        compile_blocks(model)
     optimizer, average = make_optimizer(model, config), Average(config)
     step, spent = begin(config, out, shared, model, optimizer, average)
     started = time.monotonic() - spent
@@ -119,7 +126,7 @@ def _loop(
     out: Path,
     machine: Machine,
     model: Transformer,
-    optimizer: torch.optim.AdamW,
+    optimizer: Optimizer,
     average: Average,
     keep: bool,
     first: int,
@@ -129,13 +136,13 @@ def _loop(
     """Do the steps from `first` on, logging, averaging, evaluating and writing checkpoints on the way."""
     specials = special_ids(config.model, data.vocab_size, data.tokenizer.eot)
     loader = Loader(data.train, config.model.context, config.batch_tokens // config.model.context, DATA_SEED)
-    saved = time.monotonic()
+    batches = feed(loader, range(first, config.steps), machine.device)
+    passes, saved = make_passes(config, model, specials), time.monotonic()
     for step in range(first, config.steps):
         if keep and step == config.branch_step:
             keep_branch_point(config, out, model, optimizer, time.monotonic() - started)
         set_rate(optimizer, rate_multiplier(config, step))
-        batch = torch.from_numpy(loader.batch(step)).to(machine.device, non_blocking=True)
-        loss, norm = train_step(config, model, optimizer, batch, specials, step)
+        loss, norm = train_step(config, model, optimizer, next(batches), specials, step, passes)
         finished = step + 1
         average.add(model, finished)
         if finished % LOG_EVERY == 0 or finished == config.steps:
@@ -162,24 +169,15 @@ def _loop(
 def train_step(
     config: TrainConfig,
     model: Transformer,
-    optimizer: torch.optim.AdamW,
+    optimizer: Optimizer,
     batch: Tensor,
     specials: Specials | None = None,
     step: int = 0,
+    passes: Passes | None = None,
 ) -> tuple[Tensor, Tensor]:
     """One optimiser step on token ids [B, T+1]: the mean loss in nats and the gradient's norm before clipping."""
-    device = batch.device.type
-    mixed = torch.autocast(device, torch.bfloat16) if config.dtype == "bfloat16" else contextlib.nullcontext()
-    total = torch.zeros((), device=batch.device)
-    for number, part in enumerate(batch.chunk(config.accumulate)):
-        with mixed:
-            loss = mean_loss(model, part, specials, step * config.accumulate + number) / config.accumulate
-        loss.backward()
-        total += loss.detach()
-    norm = torch.nn.utils.clip_grad_norm_(model.parameters(), config.clip_norm)
-    optimizer.step()
-    optimizer.zero_grad()
-    return total, norm
+    loss = passes(batch, step) if passes else add_step_gradients(config, model, batch, specials, step)
+    return loss, clipped_step(model, optimizer, config.clip_norm)
 
 
 def _check_divergence(config: TrainConfig, step: int, loss: float) -> None:

@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from chidu.config import TrainConfig
 from chidu.errors import InputError
 from chidu.model.transformer import Transformer
@@ -19,6 +17,7 @@ from chidu.store import read_json, write_json, write_text
 from chidu.training.average import Average
 from chidu.training.checkpoint import CONFIG, STATE, latest_checkpoint, restore, write_checkpoint
 from chidu.training.metrics import LOG_EVERY, METRICS, read_lines
+from chidu.training.optimizer import Optimizer
 
 BEGAN = "branch.json"
 
@@ -43,7 +42,7 @@ def begin(
     out: Path,
     shared: Shared,
     model: Transformer,
-    optimizer: torch.optim.Optimizer,
+    optimizer: Optimizer,
     average: Average,
 ) -> tuple[int, float]:
     """Put the state that a run goes on from in place; return the number of its next step and the seconds spent on it.
@@ -74,9 +73,7 @@ def shared_seconds(out: Path) -> float:
     return float(read_json(out / BEGAN)["seconds"]) if (out / BEGAN).exists() else 0.0
 
 
-def keep_branch_point(
-    config: TrainConfig, out: Path, model: Transformer, optimizer: torch.optim.Optimizer, seconds: float
-) -> None:
+def keep_branch_point(config: TrainConfig, out: Path, model: Transformer, optimizer: Optimizer, seconds: float) -> None:
     """Write `branch-<step>/` before the first step of the decay; once there, it is never written again."""
     folder = branch_point(config, out)
     if not folder.exists():
