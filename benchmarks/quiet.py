@@ -33,7 +33,6 @@ ENDS: dict[str, dict[str, float]] = {
     "constant rate, mean of the last 20 %": {"decay_fraction": 0.0, "average": 0.2},
     "decay over 30 %": {"decay_fraction": 0.3, "average": 0.0},
     "decay over 30 %, mean of the last 10 %": {"decay_fraction": 0.3, "average": 0.1},
-    "decay over 50 %": {"decay_fraction": 0.5, "average": 0.0},
 }
 """Ways to end a run: changes of its config."""
 RECIPE_END = "the recipe's"
