@@ -28,7 +28,7 @@ from chidu.training.evaluation import evaluate
 from novels import add_options, open_work, train_shared
 
 BAR = 0.0015
-ENDS: dict[str, dict[str, float]] = {
+ENDS: dict[str, dict[str, Any]] = {
     "constant rate": {"decay_fraction": 0.0, "average": 0.0},
     "constant rate, mean of the last 20 %": {"decay_fraction": 0.0, "average": 0.2},
     "decay over 30 %": {"decay_fraction": 0.3, "average": 0.0},
