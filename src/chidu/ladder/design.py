@@ -140,7 +140,7 @@ def _rungs(
     rungs += [rung(at(middle, budgets[-1], seed + 1 + i), "replicate") for i in range(shape.replicates)]
     for width in (widths[0], widths[-1]):
         for factor in shape.probe_factors:
-            rungs.append(rung(_scale_rates(at(width, budgets[-1]), factor), "probe"))
+            rungs.append(rung(scale_rates(at(width, budgets[-1]), factor), "probe"))
     return rungs
 
 
@@ -166,7 +166,8 @@ def _widths(flops: float, corpus: Corpus, recipe: Recipe, shape: Design) -> list
     return sorted(chosen)
 
 
-def _scale_rates(config: TrainConfig, factor: float) -> TrainConfig:
+def scale_rates(config: TrainConfig, factor: float) -> TrainConfig:
+    """A run with both of its rates multiplied: a probe of the learning-rate gate."""
     return replace(
         config, learning_rate=config.learning_rate * factor, hidden_learning_rate=config.hidden_learning_rate * factor
     )
