@@ -33,3 +33,10 @@ def test_a_first_step_by_hand(make_config):
     optimizer.step()
     torch.testing.assert_close(matrix.detach(), before * (1 - 0.01 * 0.5) - 0.01, atol=1e-6, rtol=1e-5)
     torch.testing.assert_close(gain.detach(), torch.ones_like(gain) - 0.02, atol=1e-6, rtol=1e-5)
+
+
+def test_the_matrices_have_an_epsilon_of_their_own(make_config):
+    for changes, expected in (({}, [1e-10, 1e-10]), ({"hidden_eps": 1e-6, "eps": 1e-9}, [1e-6, 1e-9])):
+        config = make_config(**changes)
+        optimizer = make_optimizer(Transformer(config.model), config)
+        assert [group["eps"] for group in optimizer.param_groups] == expected
