@@ -17,7 +17,20 @@ from chidu.ladder.plan import Speed
 
 ROOT = Path(__file__).parents[1]
 RUNS = ROOT / "docs" / "example_runs.csv"
-VERBS = ["attend", "backtest", "data", "eval", "export", "fit", "forecast", "generate", "ladder", "next", "plan"]
+VERBS = [
+    "attend",
+    "backtest",
+    "check",
+    "data",
+    "eval",
+    "export",
+    "fit",
+    "forecast",
+    "generate",
+    "ladder",
+    "next",
+    "plan",
+]
 VERBS += ["report", "run", "score", "split", "train", "tune"]
 SPEED = Speed(per_step=0.0, per_token=1e-5, per_flop=1e-10, overhead=0.1, workers=2, device="cpu")
 
@@ -295,6 +308,11 @@ def test_runs_that_cannot_answer_are_refused(cli: Cli, tmp_path: Path) -> None:
         (["data", "builtin", "--vocab-size", "7"], ["a vocabulary of 7"]),
         (["data", "nowhere.txt"], ["nowhere.txt does not exist"]),
         (["plan", "--data", "nowhere"], ["nowhere holds no data set"]),
+        (["check", "coordinates", "--data", "nowhere"], ["nowhere holds no data set"]),
+        (["check", "rates", "--widths", "64,16"], ["--widths 64,16", "rising whole numbers"]),
+        (["check", "coordinates", "--depths", "two"], ["--depths two", "rising whole numbers"]),
+        (["check", "coordinates", "--steps", "0"], ["--steps 0"]),
+        (["check", "all"], ["coordinates"]),
         (["report", "nowhere"], ["nowhere"]),
         (["generate", "nowhere", "Once"], ["nowhere holds no finished run"]),
         (["export", "nowhere"], ["nowhere holds no finished run"]),

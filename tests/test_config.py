@@ -16,7 +16,7 @@ CONFIG = TrainConfig(
 
 def test_json_comes_back():
     assert TrainConfig.from_json(json.loads(json.dumps(CONFIG.to_json()))) == CONFIG
-    later = {"schedule", "warmup_tokens", "average"}
+    later = {"schedule", "warmup_tokens", "average", "hidden_eps"}
     assert set(CONFIG.to_json()) | later == {field.name for field in fields(TrainConfig)}
     assert set(CONFIG.to_json()) & later == set()
 
@@ -38,6 +38,7 @@ def test_every_field_is_part_of_the_name():
         "schedule": "cosine",
         "warmup_tokens": 640,
         "average": 0.1,
+        "hidden_eps": 1e-9,
         "model": replace(MODEL, tied=False),
     }
     for field in fields(TrainConfig):

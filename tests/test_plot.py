@@ -8,7 +8,8 @@ import pytest
 from chidu import plot
 from chidu.forecast.allocation import compute_optimal
 from chidu.forecast.loss import forecast_loss
-from chidu.ladder.gates import GateReport, RateProbe
+from chidu.ladder.gates import GateReport
+from chidu.ladder.rates import RateProbe
 from chidu.laws.fit import Fit, fit
 from chidu.runs import Run, RunTable
 
@@ -147,7 +148,7 @@ def test_every_figure_draws(law: Fit) -> None:
         "isoflop": plot.draw_budgets(plot.budget_curves(law, forecast), forecast, (1e9, 2.5)),
         "residuals": plot.draw_residuals(plot.residual_points(law), 0.5),
         "split": plot.draw_split(plot.split_points(compute_optimal(law, flops=1e20))),
-        "rates": plot.draw_rates(gates),
+        "rates": plot.draw_rates(gates.probes),
     }
     traces = {name: {trace.name for trace in figure.data} for name, figure in named.items()}
     assert {"90% band", "law", "runs", "forecast", "trained after"} <= traces["law"]

@@ -17,8 +17,9 @@ from chidu.forecast.cost import price, price_seconds
 from chidu.forecast.loss import forecast_loss
 from chidu.forecast.next_run import next_run
 from chidu.forecast.receipt import Outcome
-from chidu.ladder.gates import GateReport, RateProbe
+from chidu.ladder.gates import GateReport
 from chidu.ladder.plan import Plan, Rung, Speed
+from chidu.ladder.rates import RateProbe
 from chidu.ladder.recipe import Recipe
 from chidu.laws.fit import fit
 from chidu.report import Study

@@ -11,7 +11,9 @@ from chidu.data.dataset import Dataset
 from chidu.data.prepare import prepare
 from chidu.data.tokenizer import Tokenizer
 from chidu.errors import InputError, Refusal
+from chidu.ladder.coordinates import Shapes
 from chidu.ladder.design import Corpus, design
+from chidu.ladder.gates import read_gates
 from chidu.ladder.launcher import Progress
 from chidu.ladder.plan import Plan, Speed
 from chidu.ladder.recipe import Recipe
@@ -24,7 +26,7 @@ from chidu.stages import (
     plan_stage,
     train_stage,
 )
-from chidu.store import write_json
+from chidu.store import read_json, write_json
 
 SPEED = Speed(per_step=0.0, per_token=1e-5, per_flop=1e-10, overhead=0.1, workers=2, device="cpu")
 
@@ -95,14 +97,27 @@ def test_a_ladder_is_of_its_own_data(data: Dataset, tmp_path: Path) -> None:
     assert not (tmp_path / "lab").exists()
 
 
-def test_no_probes_no_gate(data: Dataset, tmp_path: Path) -> None:
+def put_data(data: Dataset, lab: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The data set in its lab, and a coordinate check of few and small models."""
+    (lab / "data").symlink_to(data.folder)
+    monkeypatch.setattr("chidu.ladder.gates.SHAPES", Shapes(widths=(16, 32), depths=(2, 4), width=16, steps=2, seeds=1))
+
+
+def test_without_probes_coordinates_are_checked(data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put_data(data, tmp_path, monkeypatch)
     plan = plan_of(data)
     bare = replace(plan, rungs=tuple(rung for rung in plan.rungs if rung.role != "probe"))
-    assert gate_stage(bare, tmp_path, Nobody()) is None
-    assert list(tmp_path.iterdir()) == []
+    gates = gate_stage(bare, tmp_path, Nobody())
+    assert (gates.probes, gates.drift) == ((), 0)
+    assert gates.coordinates is not None
+    assert set(gates.coordinates.warnings) <= set(gates.warnings)
+    assert not (tmp_path / "runs").exists()
+    assert read_json(tmp_path / "gates.json")["coordinates"]["recipe"] == plan.recipe.name
+    assert read_gates(bare, tmp_path) == gates
 
 
-def test_trained_probes_are_only_read(data: Dataset, tmp_path: Path) -> None:
+def test_trained_probes_are_only_read(data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put_data(data, tmp_path, monkeypatch)
     plan, watch = plan_of(data), Nobody()
     assert any(rung.role == "probe" for rung in plan.rungs)
     for rung in plan.rungs:
@@ -110,7 +125,6 @@ def test_trained_probes_are_only_read(data: Dataset, tmp_path: Path) -> None:
         run = Run(run=rung.config.id, loss=loss, params=float(rung.params), tokens=float(rung.tokens))
         write_json(tmp_path / "runs" / rung.config.id / "run.json", run.to_json())
     gates = gate_stage(plan, tmp_path, watch)
-    assert gates is not None
     assert gates.drift == pytest.approx(0, abs=0.1)
     assert (tmp_path / "gates.json").exists()
     assert watch.said == [str(gates)]

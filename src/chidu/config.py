@@ -18,6 +18,7 @@ NormKind = Literal["rms", "layer"]
 Bias = Literal["none", "qkv", "all"]
 Dtype = Literal["float32", "bfloat16"]
 Schedule = Literal["wsd", "cosine"]
+Start = Literal["fan_in", "fixed"]
 
 WORDS = {
     "position": get_args(Position),
@@ -25,6 +26,7 @@ WORDS = {
     "kind": get_args(Kind),
     "norm": get_args(NormKind),
     "bias": get_args(Bias),
+    "start": get_args(Start),
 }
 """Words that the fields of ModelConfig of that name take."""
 
@@ -76,7 +78,7 @@ class ModelConfig:
     norm_eps: float = 1e-5
     """Added to the mean square in RMSNorm (1910.07467), to the variance in LayerNorm (1607.06450)."""
     init_std: float = 0.02
-    """Standard deviation of the embedding at the start; matrices start at 1/sqrt(fan-in), residual outputs at 0."""
+    """Standard deviation of the embedding at the start; of the matrices `start` says."""
     residual_scale: float = 1.0
     """Every block's output is multiplied by this before it joins the residual stream (2505.01618: 1/depth)."""
     logit_scale: float = 1.0
@@ -118,6 +120,9 @@ class ModelConfig:
     """Whether each logit has a bias."""
     dropout: float = 0.0
     """Part of the embedding's and every sublayer's output that is set to zero in training (1207.0580)."""
+    start: Start = "fan_in"
+    """Matrices at 1/sqrt(fan-in) and residual outputs at 0 (2203.03466); or all at init_std, residual outputs at
+    init_std / sqrt(2 n_layer) (GPT-2, section 2.3)."""
 
     def __post_init__(self) -> None:
         """Check every field.
@@ -238,6 +243,9 @@ class TrainConfig:
     in length alone are the same run up to the first one's decay: they share a trunk."""
     average: float = 0.0
     """Part of the steps, at the end, whose weights are averaged; the mean is what is evaluated and kept."""
+    hidden_eps: float = 0.0
+    """AdamW's epsilon of the matrices inside the blocks, whose gradients shrink with depth too (2505.01618, table 1); 0
+    means `eps`."""
 
     def __post_init__(self) -> None:
         """Check every field.
@@ -255,6 +263,7 @@ class TrainConfig:
             _check(0 <= getattr(self, name) < 1, f"{name} must lie in [0, 1), not {getattr(self, name)!r}")
         _check(self.warmup_fraction + self.decay_fraction <= 1, "warm-up and decay overlap: their parts exceed 1")
         _check(self.weight_decay >= 0, f"weight_decay must not be negative, not {self.weight_decay!r}")
+        _check(self.hidden_eps >= 0, f"hidden_eps must not be negative, not {self.hidden_eps!r}")
         _check(self.eval_every >= 0, f"eval_every must not be negative, not {self.eval_every!r}")
         _check(self.dtype in get_args(Dtype), f"dtype must be one of {get_args(Dtype)}, not {self.dtype!r}")
         _check(self.schedule in get_args(Schedule), f"schedule must be one of {get_args(Schedule)}")

@@ -22,6 +22,7 @@ from chidu.forecast.receipt import lock, read_receipt, score
 from chidu.ladder.climb import load_run
 from chidu.ladder.gates import read_gates
 from chidu.ladder.plan import Plan, Rung
+from chidu.ladder.recipe import Parametrisation
 from chidu.laws.fit import Fit, fit
 from chidu.report import Study, summarise, write_report
 from chidu.runs import RunTable
@@ -46,6 +47,7 @@ class LoopOptions:
     seed: int = 0
     workers: int = 0
     hardware: str = ""
+    parametrisation: Parametrisation = "mup"
 
 
 def run_loop(options: LoopOptions, lab: Path, watch: Watch, *, confirm: bool = False) -> Study:
@@ -59,7 +61,13 @@ def run_loop(options: LoopOptions, lab: Path, watch: Watch, *, confirm: bool = F
     watch.say(str(data))
     write_json(lab / "loop.json", {**asdict(options), "sources": list(options.sources)})
     plan = plan_stage(
-        lab / "plan.json", data, options.budget_seconds, watch, seed=options.seed, workers=options.workers
+        lab / "plan.json",
+        data,
+        options.budget_seconds,
+        watch,
+        seed=options.seed,
+        workers=options.workers,
+        parametrisation=options.parametrisation,
     )
     watch.say(str(plan))
     gate_stage(plan, lab, watch)
@@ -137,14 +145,16 @@ def study_of_lab(lab: Path) -> Study:
     forecast, receipt = forecast_stage(law, target, lab, options["level"])
     landed = load_run(target, lab) if (lab / "runs" / target.id / "run.json").exists() else None
     seconds = sum(float(load_run(rung.config, lab).extra["seconds"]) for rung in plan.rungs)
-    gates = read_gates(plan, lab) if any(rung.role == "probe" for rung in plan.rungs) else None
+    gates = read_gates(plan, lab)
     upcoming, refused = propose(law, forecast)
     if upcoming is not None:
         share = upcoming.flops / forecast.flops
         basis = "estimated from what the target would take on this machine"
         cost = price_seconds(share * plan.speed.seconds(target), device_here(plan), basis=basis)
         upcoming = replace(upcoming, cost=cost)
-    notes = [] if gates else ["the budget left no room for the learning-rate gate: the recipe's rates are unchecked"]
+    notes = (
+        [] if gates.probes else ["the budget left no room for the learning-rate gate: the recipe's rates are unchecked"]
+    )
     if (repeats := Rung(target, 0.0).tokens / data.train_tokens) > 1:
         notes.append(
             f"the target reads its text {repeats:.1f} times, but the law is for fresh text: it may land higher"
@@ -163,7 +173,7 @@ def study_of_lab(lab: Path) -> Study:
         gates=gates,
         datasheet=data.datasheet,
         ladder_seconds=seconds / plan.speed.workers,
-        warnings=(*law.warnings, *forecast.warnings, *(gates.warnings if gates else ()), *notes),
+        warnings=(*law.warnings, *forecast.warnings, *gates.warnings, *notes),
         versions=versions(),
         seed=plan.seed,
     )

@@ -16,7 +16,7 @@ from chidu.forecast.allocation import Allocation
 from chidu.forecast.holdout import budgets
 from chidu.forecast.loss import Forecast, forecast_targets
 from chidu.forecast.targets import Target
-from chidu.ladder.gates import GateReport
+from chidu.ladder.rates import RateProbe
 from chidu.laws.fit import Fit
 from chidu.runs import Run
 from chidu.stats import Array
@@ -280,17 +280,17 @@ def draw_split(points: SplitPoints, ratios: Sequence[float] = (1, 5, 20, 100, 50
     return figure
 
 
-def draw_rates(gates: GateReport) -> "go.Figure":
-    """Draw the learning-rate probe: the loss against the multiple of the recipe's rates, a line a width."""
+def draw_rates(probes: Sequence[RateProbe]) -> "go.Figure":
+    """Draw learning-rate probes: the loss against the multiple of the recipe's rates, a line a size."""
     figure = empty_figure("times the recipe's learning rates", "loss, nats/token")
-    ticks = sorted({factor for probe in gates.probes for factor in probe.factors})
+    ticks = sorted({factor for probe in probes for factor in probe.factors})
     figure.update_xaxes(type="log", tickvals=ticks, ticktext=[f"{tick:.3g}" for tick in ticks])
-    for i, probe in enumerate(gates.probes):
+    for i, probe in enumerate(probes):
         known = [(x, y) for x, y in zip(probe.factors, probe.losses, strict=True) if y is not None]
-        colour = _colour(i / max(len(gates.probes) - 1, 1) * 0.8)
+        colour = _colour(i / max(len(probes) - 1, 1) * 0.8)
         style = {"line": {"color": colour, "width": 2}, "marker": {"size": 10, "symbol": i}}
         figure.add_scatter(
-            x=[x for x, _ in known], y=[y for _, y in known], mode="lines+markers", name=f"width {probe.width}", **style
+            x=[x for x, _ in known], y=[y for _, y in known], mode="lines+markers", name=probe.label, **style
         )
     figure.add_vline(x=1, line={"color": GREY, "dash": "dot", "width": 1.5})
     return figure

@@ -6,7 +6,7 @@ Every text from outside (titles, run names, reasons, file names) is escaped wher
 import math
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +26,7 @@ from chidu.laws.fit import Fit
 from chidu.page import Section
 from chidu.runs import Run
 from chidu.store import write_text
+from chidu.transfer import coordinate_figures
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -345,9 +346,14 @@ def _split(study: Study) -> Section | None:
 def _gates(study: Study) -> Section | None:
     if study.gates is None:
         return None
-    figure = plot.draw_rates(study.gates)
+    check, body = study.gates.coordinates, ""
     lead = "Each line should dip near 1: then the recipe's learning rates are right at every width."
-    return Section("gate", "The learning-rate gate", lead, page.figure(figure, "rates", str(study.gates)))
+    if study.gates.probes:
+        body += page.figure(plot.draw_rates(study.gates.probes), "rates", str(replace(study.gates, coordinates=None)))
+    if check is not None:
+        lead += " A step of training should move a wide or deep model as far as a small one: flat lines."
+        body += coordinate_figures(check)
+    return Section("gate", "The gates", lead, body) if body else None
 
 
 def _number(value: float | None, digits: int = 4) -> tuple[float, str]:

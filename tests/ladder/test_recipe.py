@@ -1,10 +1,12 @@
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from chidu.accounting import count_params
-from chidu.ladder.recipe import Recipe
+from chidu.errors import InputError
+from chidu.ladder.recipe import Recipe, recipe_for
 
 RECIPE = Recipe()
 
@@ -33,7 +35,8 @@ def test_the_shape_of_every_width(width: int):
     assert model.d_ff % 8 == 0
     assert model.logit_scale == RECIPE.base_width / width
     assert (model.tied, model.position, model.activation) == (True, "rotary", "swiglu")
-    assert (model.context, model.residual_scale) == (RECIPE.context, 1)
+    assert (model.context, model.start) == (RECIPE.context, "fan_in")
+    assert model.residual_scale * model.n_layer == pytest.approx(RECIPE.base_layers)
 
 
 @pytest.mark.parametrize("width", [16, 64, 512, 4096])
@@ -58,20 +61,60 @@ def test_all_budgets_of_a_width_share_a_trunk():
 
 
 def test_rates_transfer_over_widths():
-    """Steps 6 and 7: the matrices' rate falls as 1/width, the embedding's stays; neither depends on the tokens."""
+    """Steps 6 to 9: the matrices' rate falls as 1/width, the embedding's stays; neither depends on the tokens."""
     for width in (16, 32, 64, 512):
         for tokens in (1e5, 1e8):
             config = RECIPE.config(width, tokens, 1024, "x")
             assert config.hidden_learning_rate * width == pytest.approx(RECIPE.hidden_rate * RECIPE.base_width)
             assert config.learning_rate == RECIPE.embedding_rate
+            assert config.weight_decay * config.hidden_learning_rate == pytest.approx(
+                RECIPE.weight_decay * RECIPE.hidden_rate
+            )
+            assert config.eps * width == pytest.approx(RECIPE.base_eps * RECIPE.base_width)
+
+
+def test_rates_transfer_over_depths():
+    """Blocks add less by depth, epsilon follows their gradients, and the rates stay (2505.01618, table 1)."""
+    shallow, deep = (RECIPE.config(32, 1e6, 1024, "x", layers=layers) for layers in (3, 12))
+    assert (shallow.model.residual_scale, deep.model.residual_scale) == (1.0, 0.25)
+    assert (deep.hidden_learning_rate, deep.learning_rate) == (shallow.hidden_learning_rate, shallow.learning_rate)
+    assert (deep.weight_decay, deep.eps) == (shallow.weight_decay, shallow.eps)
+    assert shallow.hidden_eps == 0
+    assert deep.hidden_eps == pytest.approx(shallow.eps / 4)
+    assert RECIPE.model(32, 1024, layers=12) == deep.model
+    assert deep.batch_tokens == shallow.batch_tokens
+
+
+def test_the_standard_parametrisation_knows_no_size():
+    recipe = recipe_for("cpu", "standard")
+    small, large = (recipe.config(width, 1e6, 1024, "x", layers=layers) for width, layers in ((16, 2), (256, 8)))
+    for config in (small, large):
+        assert config.learning_rate == config.hidden_learning_rate == recipe.standard_rate
+        assert (config.weight_decay, config.eps, config.hidden_eps) == (recipe.weight_decay, recipe.base_eps, 0)
+        assert (config.model.logit_scale, config.model.residual_scale, config.model.start) == (1, 1, "fixed")
+    assert recipe.name == f"{Recipe().name}-standard"
+    with pytest.raises(InputError, match="the parametrisation is mup or standard, not 'other'"):
+        Recipe(parametrisation="other")  # type: ignore[arg-type]
+
+
+def test_an_older_recipe_keeps_its_rules():
+    old = Recipe.from_json({"name": "chidu-1", "context": 32, "head_dim": 16, "hidden_rate": 0.0034})
+    config = old.config(256, 1e6, 1024, "x")
+    assert (config.model.residual_scale, config.weight_decay, config.eps, config.hidden_eps) == (1, 0.1, 1e-10, 0)
+    assert config.to_json().keys() == RECIPE.config(32, 1e6, 1024, "x").to_json().keys()
+
+
+def test_multiples_of_the_rates():
+    one, two = RECIPE.config(64, 1e6, 1024, "x"), RECIPE.scaled(2).config(64, 1e6, 1024, "x")
+    assert (two.learning_rate, two.hidden_learning_rate) == (2 * one.learning_rate, 2 * one.hidden_learning_rate)
+    assert replace(two, learning_rate=one.learning_rate, hidden_learning_rate=one.hidden_learning_rate) == one
 
 
 def test_what_a_ladder_has_in_common():
-    """Step 8, and the seed, which is of one run."""
+    """Step 10, and the seed, which is of one run."""
     one, other = RECIPE.config(16, 1e5, 1024, "x"), Recipe(dtype="bfloat16").config(256, 1e7, 1024, "x", seed=3)
     for config in (one, other):
         assert config.decay_fraction == RECIPE.decay_fraction
-        assert config.weight_decay == RECIPE.weight_decay
     assert (one.seed, other.seed, one.dtype, other.dtype) == (0, 3, "float32", "bfloat16")
 
 
@@ -84,4 +127,4 @@ def test_the_nearest_width():
 
 def test_json_comes_back():
     recipe = Recipe(name="other", head_dim=32)
-    assert Recipe(**recipe.to_json()) == recipe
+    assert Recipe.from_json(recipe.to_json()) == recipe

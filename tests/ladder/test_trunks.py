@@ -12,7 +12,8 @@ from chidu.ladder.trunks import find_trunks, trunks_by_run, with_shorter
 @pytest.fixture(scope="module")
 def rungs() -> list[Rung]:
     """Three lengths of a width, 600, 100 and 250 steps; then one of another seed, and one of no trunk."""
-    config = replace(Recipe().config(32, 1.0, 256, "0123"), batch_tokens=64, warmup_tokens=640, decay_fraction=0.2)
+    config = Recipe().config(32, 64.0 * 100, 256, "0123")
+    config = replace(config, batch_tokens=64, accumulate=1, warmup_tokens=640, decay_fraction=0.2)
 
     def rung(steps: int, **changes: object) -> Rung:
         made = replace(config, tokens=64 * steps, **changes)

@@ -131,6 +131,15 @@ def test_weights_are_drawn_from_the_seed_alone(make_config):
     assert float(first["blocks.0.attention.qkv.weight"].std()) == pytest.approx(1 / math.sqrt(24), rel=0.05)
 
 
+def test_a_fixed_start_is_gpt2s(make_config):
+    config = make_config(d_model=64, n_head=4, d_ff=256, n_layer=2, start="fixed", init_std=0.03)
+    state = Transformer(config, seed=3).state_dict()
+    for name in ("embedding.weight", "blocks.0.attention.qkv.weight", "blocks.1.feed_forward.up.weight"):
+        assert float(state[name].std()) == pytest.approx(0.03, rel=0.1)
+    for name in ("blocks.0.attention.out.weight", "blocks.1.feed_forward.down.weight"):
+        assert float(state[name].std()) == pytest.approx(0.03 / math.sqrt(4), rel=0.1)
+
+
 @torch.no_grad()
 def test_scales_multiply_blocks_and_logits(make_model):
     """At a scale of almost nothing the blocks vanish: the logits are the head's of the normed embedding."""

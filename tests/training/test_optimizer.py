@@ -113,3 +113,10 @@ def test_a_gradient_that_is_no_number_shows_in_norm_and_weights(make_config):
     set_rate(optimizer, 1.0)
     assert not torch.isfinite(clipped_step(model, optimizer, 1.0))
     assert not torch.isfinite(model.norm.weight).any()
+
+
+def test_the_matrices_have_an_epsilon_of_their_own(make_config):
+    for changes, expected in (({}, [1e-10, 1e-10]), ({"hidden_eps": 1e-6, "eps": 1e-9}, [1e-6, 1e-9])):
+        config = make_config(**changes)
+        optimizer = make_optimizer(Transformer(config.model), config)
+        assert [group["eps"] for group in optimizer.param_groups] == expected

@@ -11,6 +11,7 @@ from chidu.cli.entry import main
 VERBS = (
     "run",
     "data",
+    "check",
     "plan",
     "ladder",
     "train",

@@ -63,6 +63,17 @@ def read_table(path: Path, column: list[str] | None) -> RunTable:
     return read_runs(path, pairs)
 
 
+def read_sizes(flag: str, text: str) -> tuple[int, ...]:
+    """Read `16,32,64`, each larger than the one before; nothing for nothing."""
+    try:
+        sizes = tuple(int(part) for part in text.split(",")) if text else ()
+    except ValueError:
+        sizes = (0,)
+    if any(size < 1 for size in sizes) or list(sizes) != sorted(set(sizes)):
+        raise InputError(f"{flag} {text}: write rising whole numbers, such as 16,32,64")
+    return sizes
+
+
 def check_level(level: float) -> None:
     """Refuse a probability outside (0, 1) before any work is done."""
     if not 0 < level < 1:

@@ -1,6 +1,7 @@
 """`chidu plan`."""
 
 from pathlib import Path
+from typing import Literal
 
 from chidu.cli.app import app
 from chidu.cli.options import Duration, Json, open_terminal, show
@@ -13,6 +14,7 @@ def plan(
     budget: Duration = 600.0,
     out: Path = Path("lab/plan.json"),
     workers: int = 0,
+    parametrisation: Literal["mup", "standard"] = "mup",
     seed: int = 0,
     json_: Json = False,
 ) -> None:
@@ -30,11 +32,13 @@ def plan(
         The plan.
     workers
         Runs side by side; one a core or GPU by default.
+    parametrisation
+        mup; or standard, one learning rate for everything at every size, to compare with.
     """
     from chidu.data.dataset import Dataset
     from chidu.stages import plan_stage
 
     opened = Dataset.open(data)
     with open_terminal(json_) as watch:
-        made = plan_stage(out, opened, budget, watch, seed=seed, workers=workers)
+        made = plan_stage(out, opened, budget, watch, seed=seed, workers=workers, parametrisation=parametrisation)
     show(json_, made.to_json(), f"{made}\nplan: {out}")

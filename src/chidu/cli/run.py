@@ -1,7 +1,7 @@
 """`chidu run`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -22,6 +22,7 @@ def run(
     level: float = 0.9,
     hardware: str = "",
     workers: int = 0,
+    parametrisation: Literal["mup", "standard"] = "mup",
     seed: int = 0,
     json_: Json = False,
 ) -> None:
@@ -49,6 +50,8 @@ def run(
         Price the target on this device too (see `hardware.yaml`).
     workers
         Runs side by side; one a core or GPU by default.
+    parametrisation
+        mup; or standard, one learning rate for everything at every size, to compare with.
     """
     from chidu.loop import LoopOptions, run_loop
     from chidu.report import summarise, to_text
@@ -65,6 +68,7 @@ def run(
                 seed=seed,
                 workers=workers,
                 hardware=hardware,
+                parametrisation=parametrisation,
             ),
             out,
             watch,

@@ -1,6 +1,7 @@
 """`chidu train`."""
 
 from pathlib import Path
+from typing import Literal
 
 from chidu.cli.app import app
 from chidu.cli.options import Json, Number, open_terminal, show
@@ -16,6 +17,7 @@ def train(
     tokens: Number = 1e6,
     device: str = "",
     threads: int = 1,
+    parametrisation: Literal["mup", "standard"] = "mup",
     seed: int = 0,
     json_: Json = False,
 ) -> None:
@@ -39,11 +41,22 @@ def train(
         cpu or cuda; found out by default.
     threads
         Threads on the CPU.
+    parametrisation
+        Of the recipe: mup; or standard, one learning rate for everything at every size.
     """
     from chidu.stages import train_stage
 
     with open_terminal(json_) as watch:
         landed = train_stage(
-            data, out, watch, config=config, width=width, tokens=tokens, device=device, threads=threads, seed=seed
+            data,
+            out,
+            watch,
+            config=config,
+            width=width,
+            tokens=tokens,
+            device=device,
+            threads=threads,
+            seed=seed,
+            parametrisation=parametrisation,
         )
     show(json_, landed.to_json(), f"{landed.status}: loss {landed.loss:.4f} nats/token in {out}")

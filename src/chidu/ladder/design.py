@@ -128,9 +128,9 @@ def _rungs(
     def rung(config: TrainConfig, role: Role = "rung") -> Rung:
         return Rung(config, speed.seconds(config, corpus.evaluation_tokens), role)
 
-    def at(width: int, flops: float, seed: int = seed) -> TrainConfig:
+    def at(width: int, flops: float, seed: int = seed, factor: float = 1.0) -> TrainConfig:
         tokens = flops / (6 * recipe.params(width, corpus.vocab_size))
-        return recipe.config(width, tokens, corpus.vocab_size, corpus.id, seed)
+        return recipe.scaled(factor).config(width, tokens, corpus.vocab_size, corpus.id, seed)
 
     rungs = []
     for flops in budgets:
@@ -140,7 +140,7 @@ def _rungs(
     rungs += [rung(at(middle, budgets[-1], seed + 1 + i), "replicate") for i in range(shape.replicates)]
     for width in (widths[0], widths[-1]):
         for factor in shape.probe_factors:
-            rungs.append(rung(_scale_rates(at(width, budgets[-1]), factor), "probe"))
+            rungs.append(rung(at(width, budgets[-1], factor=factor), "probe"))
     return rungs
 
 
@@ -164,12 +164,6 @@ def _widths(flops: float, corpus: Corpus, recipe: Recipe, shape: Design) -> list
         if left:
             chosen.append(min(left)[1])
     return sorted(chosen)
-
-
-def _scale_rates(config: TrainConfig, factor: float) -> TrainConfig:
-    return replace(
-        config, learning_rate=config.learning_rate * factor, hidden_learning_rate=config.hidden_learning_rate * factor
-    )
 
 
 def _check_corpus(least: float, corpus: Corpus, shape: Design) -> float:

@@ -141,7 +141,7 @@ class Plan:
                 Rung(TrainConfig.from_json(rung["config"]), rung["seconds"], rung["role"]) for rung in value["rungs"]
             ]
             return cls(
-                recipe=Recipe(**value["recipe"]),
+                recipe=Recipe.from_json(value["recipe"]),
                 data=value["data"],
                 budget_seconds=value["budget_seconds"],
                 seconds=value["seconds"],

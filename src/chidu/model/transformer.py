@@ -114,17 +114,23 @@ class Transformer(nn.Module):
     def _initialise(self, seed: int) -> None:
         """Embedding and positions at init_std, matrices at 1/sqrt(fan-in), what writes to the stream at zero.
 
-        With zero residual outputs a block starts as the identity whatever the depth (2203.03466, appendix D.2).
+        With zero residual outputs a block starts as the identity whatever the depth (2203.03466, appendix D.2). A
+        `fixed` start is GPT-2's: init_std everywhere, less by sqrt(2 n_layer) for what writes to the stream.
         """
         generator = torch.Generator().manual_seed(seed)
+        fixed, std = self.config.start == "fixed", self.config.init_std
         for name, weight in self.named_parameters():
             if weight.dim() < 2:
                 if name.endswith("bias"):
                     weight.zero_()
             elif name in SMALL_AT_START:
-                weight.normal_(0, self.config.init_std, generator=generator)
+                weight.normal_(0, std, generator=generator)
             elif name.endswith(ZERO_AT_START):
                 weight.zero_()
+                if fixed:
+                    weight.normal_(0, std / math.sqrt(2 * self.config.n_layer), generator=generator)
+            elif fixed:
+                weight.normal_(0, std, generator=generator)
             else:
                 weight.normal_(0, 1 / math.sqrt(weight.shape[1]), generator=generator)
 

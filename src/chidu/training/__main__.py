@@ -5,6 +5,7 @@ A job is a JSON object; its files are the whole interface, so that any launcher 
     {"verb": "train", "config": {...}, "data": FOLDER, "out": FOLDER, "machine": {...}}     writes out/run.json
         and, of a run that shares its trunk, "shared": {"start": FOLDER, "keep": true} (`chidu.training.trunk`)
     {"verb": "speed", "config": {...}, "out": FILE, "machine": {...}, "seconds": 2}         writes out
+    {"verb": "coordinates", "configs": [...], "data": FOLDER, "out": FILE, "machine": {...}, "steps": 4}    writes out
 
 Started by torchrun, several of it do one job together (`chidu.training.sharded`).
 
@@ -25,6 +26,7 @@ from chidu.config import TrainConfig
 from chidu.data.dataset import Dataset
 from chidu.errors import ChiduError, InputError, say_os_error
 from chidu.store import read_json, write_json
+from chidu.training.coordinates import measure_coordinates
 from chidu.training.speed import measure_seconds_per_token
 from chidu.training.train import Machine, train
 from chidu.training.trunk import Shared
@@ -34,7 +36,12 @@ def work(job_file: Path) -> None:
     """Do one job to its end."""
     job = read_json(job_file)
     torch.manual_seed(0)  # whatever the worker did before
-    config, machine, out = TrainConfig.from_json(job["config"]), Machine(**job["machine"]), Path(job["out"])
+    machine, out = Machine(**job["machine"]), Path(job["out"])
+    if job["verb"] == "coordinates":
+        configs = [TrainConfig.from_json(config) for config in job["configs"]]
+        write_json(out, measure_coordinates(configs, Dataset.open(Path(job["data"])), job["steps"], machine))
+        return
+    config = TrainConfig.from_json(job["config"])
     if job["verb"] == "speed":
         write_json(out, {"seconds_per_token": measure_seconds_per_token(config, machine, job["seconds"])})
     elif int(os.environ.get("WORLD_SIZE", "1")) > 1:

@@ -1,4 +1,7 @@
-"""AdamW (1711.05101) with the groups that width transfer needs (2203.03466, table 8), over flat vectors."""
+"""AdamW (1711.05101) with the groups that transfer over width and depth needs, over flat vectors.
+
+2203.03466, table 8; 2505.01618, table 1.
+"""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, cast
@@ -22,9 +25,9 @@ class FlatAdamW:
     same kernel. What `state` gives and takes is that of `torch.optim.AdamW`, so either reads the other's checkpoints.
     """
 
-    def __init__(self, groups: list[dict[str, Any]], betas: tuple[float, float], eps: float) -> None:
-        """Move the weights of `groups`, which have `params`, `peak` and `weight_decay`, into one vector."""
-        self.param_groups, self.betas, self.eps = [{"lr": 0.0, **group} for group in groups], betas, eps
+    def __init__(self, groups: list[dict[str, Any]], betas: tuple[float, float]) -> None:
+        """Move the weights of `groups`, which have `params`, `peak`, `weight_decay` and `eps`, into one vector."""
+        self.param_groups, self.betas = [{"lr": 0.0, **group} for group in groups], betas
         self.places: dict[nn.Parameter, slice] = {}
         self._spans, end = [], 0
         for group in groups:
@@ -69,7 +72,7 @@ class FlatAdamW:
                 beta1=self.betas[0],
                 beta2=self.betas[1],
                 weight_decay=group["weight_decay"],
-                eps=self.eps,
+                eps=group["eps"],
                 amsgrad=False,
                 maximize=False,
                 grad_scale=too_large,
@@ -108,25 +111,26 @@ Optimizer = FlatAdamW | torch.optim.AdamW
 
 
 def make_groups(model: Transformer, config: TrainConfig) -> list[dict[str, Any]]:
-    """Two groups: matrices of the blocks, with their own rate and decay; embeddings, head and norms without decay."""
+    """Two groups: matrices of the blocks, with their own rate, decay and epsilon; embeddings, head and norms."""
     matrices = [weight for block in model.all_blocks for weight in block.parameters() if weight.dim() == 2]
     inside = {id(weight) for weight in matrices}
     others = [weight for weight in model.parameters() if id(weight) not in inside]
+    inner = {"weight_decay": config.weight_decay, "eps": config.hidden_eps or config.eps}
     return [
-        {"params": matrices, "peak": config.hidden_learning_rate, "weight_decay": config.weight_decay},
-        {"params": others, "peak": config.learning_rate, "weight_decay": 0.0},
+        {"params": matrices, "peak": config.hidden_learning_rate, **inner},
+        {"params": others, "peak": config.learning_rate, "weight_decay": 0.0, "eps": config.eps},
     ]
 
 
 def make_optimizer(model: Transformer, config: TrainConfig) -> FlatAdamW:
     """The optimizer of a model on one device, whose weights it moves: build it after the model is where it stays."""
-    return FlatAdamW(make_groups(model, config), (config.beta1, config.beta2), config.eps)
+    return FlatAdamW(make_groups(model, config), (config.beta1, config.beta2))
 
 
 def make_sharded_optimizer(model: Transformer, config: TrainConfig) -> torch.optim.AdamW:
     """torch's own, weight by weight: of a model whose weights are spread over processes."""
     groups, betas = make_groups(model, config), (config.beta1, config.beta2)
-    return torch.optim.AdamW(groups, lr=0.0, betas=betas, eps=config.eps, fused=True)
+    return torch.optim.AdamW(groups, lr=0.0, betas=betas, fused=True)
 
 
 def clipped_step(model: Transformer, optimizer: Optimizer, clip_norm: float) -> Tensor:
