@@ -3,7 +3,6 @@
 Killed at any moment it goes on where it was. The result is a function of the folder: `study_of_lab` reads it back.
 """
 
-import math
 import platform
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -13,7 +12,8 @@ from pathlib import Path
 from chidu.config import TrainConfig
 from chidu.data.dataset import Dataset
 from chidu.data.prepare import prepare
-from chidu.errors import InputError, Refusal
+from chidu.designs import check_kind, parse_target
+from chidu.errors import Refusal
 from chidu.forecast.allocation import Allocation, compute_optimal
 from chidu.forecast.cost import Cost, price, price_seconds
 from chidu.forecast.loss import Forecast, forecast_loss
@@ -48,6 +48,7 @@ class LoopOptions:
     workers: int = 0
     hardware: str = ""
     parametrisation: Parametrisation = "mup"
+    design: str = "auto"
 
 
 def run_loop(options: LoopOptions, lab: Path, watch: Watch, *, confirm: bool = False) -> Study:
@@ -57,6 +58,7 @@ def run_loop(options: LoopOptions, lab: Path, watch: Watch, *, confirm: bool = F
         InputError, Refusal: as the stages do.
     """
     parse_target(options.target, 1.0)
+    check_kind(options.design)
     data = prepare(options.sources, lab / "data", vocab_size=options.vocab_size, progress=watch.share("data"))
     watch.say(str(data))
     write_json(lab / "loop.json", {**asdict(options), "sources": list(options.sources)})
@@ -65,6 +67,8 @@ def run_loop(options: LoopOptions, lab: Path, watch: Watch, *, confirm: bool = F
         data,
         options.budget_seconds,
         watch,
+        target=options.target,
+        kind=options.design,
         seed=options.seed,
         workers=options.workers,
         parametrisation=options.parametrisation,
@@ -82,21 +86,6 @@ def run_loop(options: LoopOptions, lab: Path, watch: Watch, *, confirm: bool = F
     write_json(lab / "summary.json", summarise(study))
     write_report(study, lab / "report.html")
     return study
-
-
-def parse_target(text: str, largest_flops: float) -> float:
-    """Read `10x` (times the largest rung's compute) or a number of FLOPs.
-
-    Raises:
-        InputError: neither.
-    """
-    try:
-        flops = float(text[:-1]) * largest_flops if text.endswith("x") else float(text)
-    except ValueError:
-        flops = math.nan
-    if not (math.isfinite(flops) and flops > 0):
-        raise InputError(f"--target {text}: give a multiple of the largest rung, such as 10x, or FLOPs, such as 1e15")
-    return flops
 
 
 def choose_target(law: Fit, plan: Plan, data: Dataset, flops: float) -> TrainConfig:

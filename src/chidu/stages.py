@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Protocol
 from chidu.config import TrainConfig
 from chidu.data.dataset import MIN_WINDOWS, RECORD, Dataset
 from chidu.data.loader import count_windows
+from chidu.designs import check_kind, parse_target, plan_ladder
 from chidu.errors import InputError, Refusal
 from chidu.ladder.climb import check_data, climb, load_run, training_job, training_jobs
 from chidu.ladder.coordinates import CoordinateCheck, Shapes, coordinate_jobs, read_coordinates
-from chidu.ladder.design import Corpus, design
+from chidu.ladder.design import Corpus
 from chidu.ladder.gates import GateReport, gate_jobs, gate_rungs, read_gates
 from chidu.ladder.launcher import LocalLauncher, Progress
 from chidu.ladder.machine import count_workers, find_device, measure_speed
@@ -51,23 +52,32 @@ def plan_stage(
     budget_seconds: float,
     watch: Watch,
     *,
+    target: str = "10x",
+    kind: str = "auto",
     seed: int = 0,
     workers: int = 0,
     parametrisation: Parametrisation = "mup",
 ) -> Plan:
     """Measure the machine and design the ladder, or read the plan that the same question got before.
 
+    `target` is what it is to forecast, `kind` a design or `auto` (`designs.py`). A plan from before there was a choice
+    answers for any.
+
     Raises:
         InputError: the budget or the corpus is too small, or `path` holds the plan of another question.
     """
+    check_kind(kind)
+    parse_target(target, 1.0)
     if path.exists():
         plan = Plan.load(path)
         asked = (data.id, budget_seconds, seed, parametrisation)
-        if (plan.data, plan.budget_seconds, plan.seed, plan.recipe.parametrisation) == asked:
+        same = (plan.data, plan.budget_seconds, plan.seed, plan.recipe.parametrisation) == asked
+        if same and (not plan.asked or (plan.asked, plan.target) == (kind, target)):
             return plan
+        choice = f", seed {plan.seed}, design {plan.asked} and target {plan.target}" if plan.asked else ""
         raise InputError(
-            f"{path} was made for data {plan.data}, budget {plan.budget_seconds:.0f}s, seed {plan.seed} and the "
-            f"parametrisation {plan.recipe.parametrisation}; delete it, or choose another folder"
+            f"{path} was made for data {plan.data}, budget {plan.budget_seconds:.0f}s, parametrisation "
+            f"{plan.recipe.parametrisation}{choice or f' and seed {plan.seed}'}; delete it, or choose another folder"
         )
     device = find_device()
     recipe = recipe_for(device, parametrisation)
@@ -77,7 +87,7 @@ def plan_stage(
     if count_windows(len(data.unseen), recipe.context) >= MIN_WINDOWS:
         windows += len(data.windows("unseen", recipe.context))
     corpus = Corpus(data.id, data.vocab_size, data.train_tokens, windows * recipe.context)
-    plan = design(budget_seconds, corpus, speed, recipe=recipe, seed=seed)
+    plan = plan_ladder(budget_seconds, corpus, speed, target=target, kind=kind, recipe=recipe, seed=seed)
     plan.save(path)
     return plan
 

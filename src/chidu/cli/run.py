@@ -17,6 +17,7 @@ def run(
     out: Path = Path("lab"),
     budget: Duration = 600.0,
     target: str = "10x",
+    design: str = "auto",
     confirm: bool = False,
     vocab_size: int = 1024,
     level: float = 0.9,
@@ -40,6 +41,8 @@ def run(
         Wall-clock time of the ladder on this machine: 90s, 10min, 2h.
     target
         What to forecast: a multiple of the largest rung's compute, or FLOPs.
+    design
+        The ladder's shape: grid, isoflop, trunk, optimal (searched for the target), or auto, the best of them.
     confirm
         Train the target too, and score the locked forecast.
     vocab_size
@@ -69,6 +72,7 @@ def run(
                 workers=workers,
                 hardware=hardware,
                 parametrisation=parametrisation,
+                design=design,
             ),
             out,
             watch,
