@@ -21,6 +21,7 @@ def run(
     vocab_size: int = 1024,
     level: float = 0.9,
     hardware: str = "",
+    metrics: bool = False,
     workers: int = 0,
     seed: int = 0,
     json_: Json = False,
@@ -47,6 +48,8 @@ def run(
         Probability that the interval is to hold.
     hardware
         Price the target on this device too (see `hardware.yaml`).
+    metrics
+        Examine every run on how held-out passages go on (task continuation), and forecast the target's score too.
     workers
         Runs side by side; one a core or GPU by default.
     """
@@ -65,6 +68,7 @@ def run(
                 seed=seed,
                 workers=workers,
                 hardware=hardware,
+                metrics=metrics,
             ),
             out,
             watch,

@@ -75,9 +75,7 @@ def forecast_metric(
     return forecast_metrics(fit, law, [target], level)[0]
 
 
-def forecast_metrics(
-    fit: Fit, law: MetricLaw, targets: Sequence[Target], level: float = 0.9
-) -> list[MetricForecast]:
+def forecast_metrics(fit: Fit, law: MetricLaw, targets: Sequence[Target], level: float = 0.9) -> list[MetricForecast]:
     """Forecast many targets; each as `forecast_metric` would.
 
     Raises:

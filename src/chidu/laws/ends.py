@@ -1,9 +1,9 @@
 """Where a metric's sigmoid ends: drawn, because the runs of a ladder seldom show it.
 
 Least squares puts a ceiling that no run has neared just above the best run, and so forecasts that nothing more will be
-gained. As with the floor of a law of the loss, the curvature of small runs is therefore not let to speak about the ends:
-they are drawn from a prior between the runs and what is possible, those that the runs contradict are dropped, and the
-two other parameters are fitted to each. Shapes: R runs, B draws.
+gained. As with the floor of a law of the loss, small runs' curvature is therefore not let to speak about the ends: they
+are drawn from a prior between the runs and what is possible, those that the runs contradict are dropped, and the two
+other parameters are fitted to each. Shapes: R runs, B draws.
 """
 
 from dataclasses import dataclass
@@ -39,8 +39,8 @@ def draw_curves(
 ) -> Array | None:
     """Plausible sigmoids as (floor, ceiling, k, L_mid), [B, 4]; None where the runs show their own ends.
 
-    The ceiling is drawn between the best run and the best value, more often near the latter: high - (high - best run) u²,
-    u uniform; an unknown floor uniformly between the worst value and the worst run. Runs are weighted by a Bayesian
+    The ceiling is drawn between the best run and the best value, more often near the latter: high - (high - best run)
+    u², u uniform; an unknown floor uniformly between the worst value and the worst run. Runs are weighted by a Bayesian
     bootstrap (Rubin 1981), whose spread is widened by √(R / (R - 2)) for the two parameters that each draw fits.
 
     Args:

@@ -1,8 +1,8 @@
 """From loss to a task's metric: a sigmoid in the loss.
 
-metric = floor + (ceiling - floor) / (1 + exp(k (L - L_mid))), from the floor, which a model of high loss has (chance), to
-the ceiling (Bhagia et al. 2412.04403, section 3.2). Of a metric that is a share, such as accuracy, neither end leaves 0
-to 1. `chidu.forecast.metric` chains it after a law of the loss.
+metric = floor + (ceiling - floor) / (1 + exp(k (L - L_mid))), from the floor, which a model of high loss has (chance),
+to the ceiling (Bhagia et al. 2412.04403, section 3.2). Of a metric that is a share, such as accuracy, neither end
+leaves 0 to 1. `chidu.forecast.metric` chains it after a law of the loss.
 """
 
 import math
@@ -126,8 +126,8 @@ def fit_metric(
 ) -> MetricLaw:
     """Fit a sigmoid of the loss to a metric column by least squares, weighing outliers down (Huber's loss).
 
-    The plausible curves, from which forecasts are drawn, have ends between the runs and what is possible (`ends.py`). Of
-    a metric without a known best value they are bootstrap refits over runs.
+    The plausible curves, from which forecasts are drawn, have ends between the runs and what is possible (`ends.py`).
+    Of a metric without a known best value they are bootstrap refits over runs.
 
     Args:
         table: the runs; the metric is one of the columns that they keep as they stand (`Run.extra`), or a number of
@@ -201,7 +201,9 @@ def _known_ends(metric: str, value: Array, chance: float | None, best: float | N
         ends = [0.0, 1.0]
     if best is not None:
         if not math.isfinite(best) or low < best < high:
-            raise InputError(f"a best value of {best:g} is none: {metric} of the runs goes from {low:.4g} to {high:.4g}")
+            raise InputError(
+                f"a best value of {best:g} is none: {metric} of the runs goes from {low:.4g} to {high:.4g}"
+            )
         ends[int(best >= high)] = best
     if chance is not None:
         if not math.isfinite(chance) or chance == best:
@@ -219,8 +221,8 @@ def _check_moves(metric: str, theta: Array, loss: Array, value: Array, noise: fl
         return
     if ends.chance is not None and abs(float(np.median(value)) - ends.chance) < FLAT * noise:
         raise Refusal(
-            f"{metric} stays at chance ({ends.chance:.3g}): the runs go from {value.min():.3g} to {value.max():.3g} with "
-            f"a noise of {noise:.2g}; add larger runs or take an easier task"
+            f"{metric} stays at chance ({ends.chance:.3g}): the runs go from {value.min():.3g} to {value.max():.3g} "
+            f"with a noise of {noise:.2g}; add larger runs or take an easier task"
         )
     raise Refusal(
         f"{metric} hardly moves with the loss (by {span:.3g} over the runs, noise {noise:.3g}): "
