@@ -3,6 +3,7 @@
 Each stage writes its file last and whole, and does nothing when that file is there already.
 """
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +24,7 @@ from chidu.ladder.plan import Plan, Rung
 from chidu.ladder.rates import RateCheck, sweep
 from chidu.ladder.recipe import Parametrisation, Recipe, recipe_for
 from chidu.ladder.trunks import with_shorter
+from chidu.metrics import write_table
 from chidu.runs import Run, RunTable
 from chidu.store import read_json, write_json
 from chidu.tables.read import read_runs
@@ -31,6 +33,7 @@ from chidu.transfer import write_check
 if TYPE_CHECKING:
     from chidu.audit.study import AttentionStudy
     from chidu.model.sampling import Sampling
+    from chidu.tasks.predicting import Decoding
 
 
 class Watch(Protocol):
@@ -246,6 +249,34 @@ def generate_stage(
             model, tokenizer, begun, tokens=tokens, stops=stops, sampling=sampling, beams=beams,
             length_penalty=length_penalty, sources=sources, stop=loaded.stops or None, start=loaded.start,
         )  # fmt: skip
+
+
+def metric_stage(
+    lab: Path,
+    watch: Watch,
+    *,
+    task: str = "continuation",
+    file: Path | None = None,
+    how: "Decoding | None" = None,
+    limit: int = 0,
+    seed: int = 0,
+    device: str = "",
+    threads: int = 0,
+) -> str:
+    """Examine the finished runs of a lab that were not yet on a task, and write `metrics.csv`; returns its name there.
+
+    Raises:
+        InputError: no ladder, a file at fault, or a task that its models cannot do.
+    """
+    from chidu.tasks.predicting import Decoding
+    from chidu.tasks.rungs import examine_rungs
+    from chidu.training.train import Machine
+
+    machine = Machine(device=device or find_device(), threads=threads or os.cpu_count() or 1)
+    tell = watch.share(f"examining on {task if file is None else file.name}")
+    name = examine_rungs(lab, task, file, tell, how=how or Decoding(), limit=limit, seed=seed, machine=machine)
+    write_table(lab)
+    return name
 
 
 def export_stage(path: Path, out: Path) -> tuple[Path, str]:

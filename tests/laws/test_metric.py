@@ -6,7 +6,7 @@ import pytest
 
 from chidu.errors import InputError, Refusal
 from chidu.laws.fit import fit
-from chidu.laws.metric import fit_metric, forecast_metric, sigmoid
+from chidu.laws.metric import fit_metric, sigmoid
 from chidu.runs import Run, RunTable
 
 THETA = np.array([0.25, 0.9, 3.0, 2.6])

@@ -22,6 +22,7 @@ def run(
     vocab_size: int = 1024,
     level: float = 0.9,
     hardware: str = "",
+    metrics: bool = False,
     workers: int = 0,
     parametrisation: Literal["mup", "standard"] = "mup",
     seed: int = 0,
@@ -51,6 +52,8 @@ def run(
         Probability that the interval is to hold.
     hardware
         Price the target on this device too (see `hardware.yaml`).
+    metrics
+        Examine every run on how held-out passages go on (task continuation), and forecast the target's score too.
     workers
         Runs side by side; one a core or GPU by default.
     parametrisation
@@ -73,6 +76,7 @@ def run(
                 hardware=hardware,
                 parametrisation=parametrisation,
                 design=design,
+                metrics=metrics,
             ),
             out,
             watch,

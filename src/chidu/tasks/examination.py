@@ -5,9 +5,12 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from chidu.data.hub_tokenizer import HubTokenizer
 from chidu.data.tokenizer import Tokenizer
 from chidu.errors import InputError
+from chidu.model.text import TextTokenizer
 from chidu.tasks import TASKS
+from chidu.tasks.choice import Choice
 from chidu.tasks.example import Example, Prediction, read_records, split_beside
 from chidu.tasks.generation import Generation
 from chidu.tasks.predicting import Decoding, predict
@@ -68,11 +71,19 @@ def examine(
         InputError: the model cannot do this task.
         Refusal: there is code to run, and no sandbox works here.
     """
-    if isinstance(task, Generation) and isinstance(tuned.tokenizer, Tokenizer):
-        task = replace(task, tokenizer=tuned.tokenizer)
+    task = know_tokenizer(task, tuned.tokenizer)
     predictions = predict(tuned, task, examples, how, tell)
     scores = task.score(examples, predictions, train=train, valid=valid, level=level, seed=seed)
     return Examination(tuple(scores), tuple(_show(task, examples, predictions)))
+
+
+def know_tokenizer(task: Task, tokenizer: TextTokenizer) -> Task:
+    """The task with the model's tokenizer, where it asks for one."""
+    if isinstance(task, Choice) and isinstance(tokenizer, Tokenizer | HubTokenizer):
+        return replace(task, tokenizer=tokenizer)
+    if isinstance(task, Generation) and isinstance(tokenizer, Tokenizer):
+        return replace(task, tokenizer=tokenizer)
+    return task
 
 
 def _show(task: Task, examples: Sequence[Example], predictions: Sequence[Prediction]) -> list[Shown]:
@@ -125,6 +136,8 @@ def _guess(path: Path) -> str:
             "translation": {"source", "target"},
             "coding": {"test_list"},
         }
+        if "choices" in record:
+            return "choice"
         if "summaries" in record:
             return "summarisation"
         if {"prompt", "test"} <= set(record):

@@ -7,7 +7,8 @@ from typing import cast, get_args
 
 from chidu.config import Kind
 from chidu.errors import InputError
-from chidu.tasks.examination import Examination, examine, read_split, thin
+from chidu.tasks.continuation import Continuation
+from chidu.tasks.examination import Examination, examine, know_tokenizer, read_split, thin
 from chidu.tasks.example import Example
 from chidu.tasks.fresh import Shape, fresh, put_head
 from chidu.tasks.predicting import Decoding
@@ -67,11 +68,15 @@ def examine_model(
         InputError: a file is at fault, or the model cannot do the task.
         Refusal: there is code to run, and no sandbox works here.
     """
-    examples = thin(task.examples(file), limit)
-    learnt, chosen_on = read_split(task, train, file, "train"), read_split(task, valid, file, "valid")
+    if not isinstance(task, Continuation):
+        examples = thin(task.examples(file), limit)  # a file's faults are told before a model is loaded
     prepare_machine(machine)
     tuned = open_model(model, task, [], Shape(), seed)
     tuned.head.to(machine.device)
+    task = know_tokenizer(task, tuned.tokenizer)
+    if isinstance(task, Continuation):
+        examples = thin(task.examples(file), limit)
+    learnt, chosen_on = read_split(task, train, file, "train"), read_split(task, valid, file, "valid")
     return examine(tuned, task, examples, train=learnt, valid=chosen_on, how=how, level=level, seed=seed, tell=tell)
 
 
