@@ -1,4 +1,4 @@
-"""The longest common subsequence by bit operations, for scoring very many candidates; equal to rouge-score's ROUGE-L."""
+"""The longest common subsequence by bit operations, for scoring very many candidates as rouge-score does."""
 
 from collections.abc import Sequence
 from functools import lru_cache

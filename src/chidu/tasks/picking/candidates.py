@@ -2,8 +2,8 @@
 
 Chinese: one to three clauses in a row, since titles are shorter than sentences. English: a sentence without its opening
 words ("In this paper, "), without its end after a comma or a joining word, without what stands before its first commas,
-without brackets. Cutting at clause boundaries is the oldest form of sentence compression (Knight & Marcu 2002; by rules,
-Zajic et al. 2007); which cut is worth it, the ranking decides.
+without brackets. Cutting by rules is an old form of sentence compression (Zajic et al. 2007); which cut is worth it, the
+ranking decides.
 """
 
 import re
