@@ -12,7 +12,7 @@ from chidu.tasks.metrics.subsequence import longest_common, rouge_l, rouge_words
 from chidu.tasks.picking import fit_picker
 from chidu.tasks.picking.candidates import find_candidates
 
-WORDS = "we they propose show models learning running studies, (deep) method of a the networks which fast".split()
+WORDS = ["we", "they", "propose", "show", "models", "learning", "studies,", "(deep)", "a", "the", "networks", "which"]
 
 
 def test_the_bits_count_the_longest_common_subsequence() -> None:
@@ -33,10 +33,8 @@ def test_rouge_l_is_that_of_the_library(chinese: bool) -> None:
 
 
 def test_sentences_are_cut_at_their_joints() -> None:
-    found = {
-        one.text: one
-        for one in find_candidates("In this paper, we show a new and better method, which is fast. It is.", False)
-    }
+    text = "In this paper, we show a new and better method, which is fast. It is."
+    found = {one.text: one for one in find_candidates(text, False)}
     assert {"We show a new and better method, which is fast.", "We show a new and better method.", "It is."} <= set(
         found
     )
@@ -46,11 +44,8 @@ def test_sentences_are_cut_at_their_joints() -> None:
 
 def test_chinese_clauses_stand_in_a_row() -> None:
     found = [one.text for one in find_candidates("本文研究了锂电池，提出一种方法，结果很好。", True)]
-    assert found[:3] == [
-        "本文研究了锂电池",
-        "本文研究了锂电池，提出一种方法",
-        "本文研究了锂电池，提出一种方法，结果很好",
-    ]
+    first, second = "本文研究了锂电池", "本文研究了锂电池，提出一种方法"
+    assert found[:3] == [first, second, f"{second}，结果很好"]
     assert find_candidates("短", True)[0].text == "短"
 
 

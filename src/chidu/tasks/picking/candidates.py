@@ -2,8 +2,8 @@
 
 Chinese: one to three clauses in a row, since titles are shorter than sentences. English: a sentence without its opening
 words ("In this paper, "), without its end after a comma or a joining word, without what stands before its first commas,
-without brackets. Cutting by rules is an old form of sentence compression (Zajic et al. 2007); which cut is worth it, the
-ranking decides.
+without brackets. Cutting by rules is an old form of sentence compression (Zajic et al. 2007); which cut is worth it,
+the ranking decides.
 """
 
 import re
@@ -63,12 +63,14 @@ def _clauses(sentence: str) -> dict[str, tuple[str, ...]]:
             part = sentence[first:last].strip(" 。，；、")
             if 4 < len(part) <= LONGEST_TITLE:
                 found.setdefault(part, ("whole",))
-    return found or {sentence[:LONGEST_TITLE]: ("whole",)}
+    if not found:
+        found[sentence[:LONGEST_TITLE]] = ("whole",)
+    return found
 
 
 def _shortened(sentence: str) -> dict[str, tuple[str, ...]]:
     """A sentence and what cuts leave of it."""
-    bases = {sentence: ("whole",)}
+    bases: dict[str, tuple[str, ...]] = {sentence: ("whole",)}
     opening = OPENING.match(sentence)
     if opening:
         bases[_capital(sentence[opening.end() :])] = ("opening",)

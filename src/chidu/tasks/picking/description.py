@@ -70,9 +70,8 @@ def _describe(parts: Parts, rarity: Rarity, chinese: bool) -> list[list[float]]:
         long = [count, math.log1p(count), count / max(1, of), of, len(one.text) / max(1, count)]
         marks = [any(c.isdigit() for c in one.text), one.text.count("("), one.text.count(",")]
         cuts = [cut in one.cuts for cut in CUTS]
-        rows.append(
-            [float(x) for x in [*where, *inside, *long, *_likeness(bag, parts.whole, size, rarity), *marks, *cuts]]
-        )
+        alike = _likeness(bag, parts.whole, size, rarity)
+        rows.append([float(x) for x in [*where, *inside, *long, *alike, *marks, *cuts]])
     return rows
 
 
