@@ -25,9 +25,7 @@ def candidates(shared: bool) -> list[Candidate]:
 
 def search(shared: bool, budget: float, noise: float = 0.004) -> Search:
     target = (float(np.sqrt(10 * TOP / 120)), float(np.sqrt(10 * TOP * 20 / 6)))
-    return Search(
-        candidates(shared), target, extra=[], workers=2, budget_seconds=budget, noise=noise, replicates=0
-    )
+    return Search(candidates(shared), target, extra=[], workers=2, budget_seconds=budget, noise=noise, replicates=0)
 
 
 def fixed(candidates: list[Candidate]) -> list[int]:
@@ -49,8 +47,9 @@ def test_a_design_keeps_to_its_budget_and_varies_tokens_per_param(shared):
 
 
 def test_trunks_and_time_narrow():
-    lone, shared, longer = (search(*asked).find(fixed(candidates(asked[0]))) for asked in
-                            ((False, 2000.0), (True, 2000.0), (False, 6000.0)))
+    lone, shared, longer = (
+        search(*asked).find(fixed(candidates(asked[0]))) for asked in ((False, 2000.0), (True, 2000.0), (False, 6000.0))
+    )
     assert shared.half_width < lone.half_width
     assert longer.half_width < lone.half_width
 

@@ -63,4 +63,4 @@ def test_it_orders_plans_as_playing_them_through_does(top):
 
 
 def test_the_level_of_a_normal():
-    assert NORMAL_90 == pytest.approx(1.645, abs=1e-3)
+    assert pytest.approx(1.645, abs=1e-3) == NORMAL_90
