@@ -63,6 +63,10 @@ def test_a_ladder_is_priced_by_its_trunks(plan: Plan, corpus: Corpus, speed: Spe
     trunks = find_trunks(plan.rungs)
     assert any(len(trunk.rungs) > 1 for trunk in trunks)
     assert plan.flops == pytest.approx(sum(trunk.own_flops(rung) for trunk in trunks for rung in trunk.rungs))
-    saved = sum(trunk.shared_steps(rung) * job.per_step for rung, job in zip(plan.rungs, jobs, strict=True)
-                for trunk in trunks if rung in trunk.rungs)
+    saved = sum(
+        trunk.shared_steps(rung) * job.per_step
+        for rung, job in zip(plan.rungs, jobs, strict=True)
+        for trunk in trunks
+        if rung in trunk.rungs
+    )
     assert work_seconds(jobs) == pytest.approx(sum(rung.seconds for rung in plan.rungs) - saved)
