@@ -25,7 +25,7 @@ from chidu.ladder.design import (
     smallest_compute,
 )
 from chidu.ladder.plan import Offer, Plan, Speed
-from chidu.ladder.price import ladder_flops, price_job, work_seconds
+from chidu.ladder.price import price_job, work_seconds
 from chidu.ladder.recipe import Recipe
 from chidu.laws.priors import NOISE
 
@@ -265,6 +265,6 @@ def _offer(plan: Plan, target: str, common: float, site: Site, noise: float) -> 
         half_width=widths[0],
         common_half_width=widths[1],
         seconds=plan.seconds,
-        flops=ladder_flops(plan.rungs),
+        flops=plan.flops,
         share=work_seconds(site.jobs(plan.rungs)) / _alone(own, site),
     )

@@ -3,8 +3,8 @@ from dataclasses import replace
 import pytest
 
 from chidu.ladder.design import Corpus
-from chidu.ladder.plan import Plan, Rung, Speed
-from chidu.ladder.price import Job, ladder_flops, ladder_seconds, price_job, work_seconds
+from chidu.ladder.plan import Plan, Rung, Speed, ladder_flops
+from chidu.ladder.price import Job, ladder_seconds, price_job, work_seconds
 from chidu.ladder.recipe import Recipe
 from chidu.ladder.trunks import find_trunks
 
@@ -57,8 +57,16 @@ def test_own_steps_are_those_of_the_trunk(corpus: Corpus, speed: Speed):
     assert ladder_flops(rungs) == pytest.approx(rungs[0].flops / 200 * 490)
 
 
-def test_a_ladder_without_trunks_costs_the_sum(plan: Plan, corpus: Corpus, speed: Speed):
+def test_a_ladder_is_priced_by_its_trunks(plan: Plan, corpus: Corpus, speed: Speed):
     jobs = [price_job(rung, speed, corpus.evaluation_tokens) for rung in plan.rungs]
-    assert work_seconds(jobs) == pytest.approx(sum(rung.seconds for rung in plan.rungs))
     assert ladder_seconds(jobs, speed.workers) == plan.seconds
-    assert ladder_flops(plan.rungs) == pytest.approx(plan.flops)
+    trunks = find_trunks(plan.rungs)
+    assert any(len(trunk.rungs) > 1 for trunk in trunks)
+    assert plan.flops == pytest.approx(sum(trunk.own_flops(rung) for trunk in trunks for rung in trunk.rungs))
+    saved = sum(
+        trunk.shared_steps(rung) * job.per_step
+        for rung, job in zip(plan.rungs, jobs, strict=True)
+        for trunk in trunks
+        if rung in trunk.rungs
+    )
+    assert work_seconds(jobs) == pytest.approx(sum(rung.seconds for rung in plan.rungs) - saved)

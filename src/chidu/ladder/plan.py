@@ -1,5 +1,6 @@
 """The plan of a ladder: every run, what it will cost, and what the estimate stands on. JSON in and out."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -69,6 +70,20 @@ class Rung:
         """The config, and what a reader wants to see beside it."""
         seen = {"id": self.config.id, "params": self.params, "tokens": self.tokens, "flops": self.flops}
         return {"role": self.role, **seen, "seconds": self.seconds, "config": self.config.to_json()}
+
+
+def ladder_flops(rungs: Sequence[Rung]) -> float:
+    """FLOPs of all runs, 6 * params * tokens; the steps that runs of one trunk share (`trunks.py`) are counted once."""
+    trunks: dict[tuple[str, int], list[Rung]] = {}
+    for rung in rungs:
+        trunks.setdefault((rung.config.trunk, rung.config.eval_every), []).append(rung)
+    total = 0.0
+    for trunk in trunks.values():
+        shared = 0
+        for rung in sorted(trunk, key=lambda rung: (rung.config.branch_step, rung.config.steps)):
+            total += rung.flops * (1 - shared / rung.config.steps)
+            shared = rung.config.branch_step
+    return total
 
 
 @dataclass(frozen=True)
@@ -143,7 +158,7 @@ class Plan:
     @property
     def flops(self) -> float:
         """Compute of the whole plan."""
-        return sum(rung.flops for rung in self.rungs)
+        return ladder_flops(self.rungs)
 
     def __str__(self) -> str:
         """Print a table of the runs and their price."""

@@ -1,4 +1,4 @@
-"""What a ladder takes in seconds and FLOPs before it is trained: runs of one trunk pay for their common steps once.
+"""What a ladder takes in seconds before it is trained: runs of one trunk pay for their common steps once.
 
 The order is that of `trunks.py`: the shortest run of a trunk first, each longer one from the branch point of the one
 before it. So a run costs its own steps, and starting a worker and evaluating the result are paid by every run.
@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from chidu.ladder.plan import Rung, Speed
-from chidu.ladder.trunks import find_trunks
 
 
 @dataclass(frozen=True)
@@ -121,8 +120,3 @@ def ladder_seconds(jobs: Sequence[Job], workers: int) -> float:
 def _ready(link: Link, branch_points: dict[int, float]) -> float:
     """When a job may start."""
     return 0.0 if link.needs is None else branch_points.get(link.needs, float("inf"))
-
-
-def ladder_flops(rungs: Sequence[Rung]) -> float:
-    """FLOPs of all runs, 6 * params * tokens, what they share counted once."""
-    return sum(trunk.own_flops(rung) for trunk in find_trunks(rungs) for rung in trunk.rungs)
