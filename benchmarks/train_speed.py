@@ -135,11 +135,12 @@ class Worker:
         here = [python, __file__, "--worker", system, size, "--dtype", dtype]
         pinned = ["taskset", "-c", str(core)] if core is not None else []
         environment = {**kept_memory(), **os.environ, **one, "HF_HUB_OFFLINE": "1", "STARTED": str(time.time())}
+        self.words = tempfile.TemporaryFile("w+")  # noqa: SIM115
         self.process = subprocess.Popen(
             [*pinned, *here],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=self.words,
             text=True,
             env=environment,
         )
@@ -155,7 +156,7 @@ class Worker:
         """Its next answer: the line that is JSON, among what a library prints."""
         assert self.process.stdout is not None
         for line in self.process.stdout:
-            if line.startswith("{"):
+            if line.startswith('{"'):
                 return dict(json.loads(line))
         self.words.seek(0)
         sys.exit(self.words.read())
@@ -304,7 +305,7 @@ def chidu_step(size: Size, dtype: str, compiled: bool) -> Step:
         "d_ff": size.hidden,
     }
     config = TrainConfig(
-        model=ModelConfig(vocab_size=size.vocabulary, context=CONTEXT, **shape),
+        model=ModelConfig(vocab_size=size.vocabulary, context=CONTEXT, n_head=heads, n_kv_head=heads, **shape),
         data="none",
         tokens=size.tokens,
         batch_tokens=size.tokens,

@@ -23,6 +23,7 @@ from chidu.ladder.machine import count_workers, find_device, measure_speed
 from chidu.ladder.plan import Plan, Rung
 from chidu.ladder.rates import RateCheck, sweep
 from chidu.ladder.recipe import Parametrisation, Recipe, recipe_for
+from chidu.ladder.stacking import suit
 from chidu.ladder.trunks import with_shorter
 from chidu.metrics import write_table
 from chidu.runs import Run, RunTable
@@ -136,7 +137,8 @@ def rates_stage(
     launcher = LocalLauncher(workers or count_workers(device), device, 1, watch.work("rates"))
 
     def train(configs: Sequence[TrainConfig]) -> list[Run]:
-        launcher.run([training_job(Rung(config, float(config.tokens)), data.folder, out) for config in configs])
+        jobs = [training_job(Rung(config, float(config.tokens)), data.folder, out) for config in configs]
+        launcher.run(suit(jobs, device))
         return [load_run(config, out) for config in configs]
 
     identity = (data.id, data.vocab_size)

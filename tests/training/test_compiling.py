@@ -24,6 +24,7 @@ def test_auto_compiles_long_runs_where_it_was_measured_to_pay(make_config):
     assert LONG["cpu"] < LONG["cuda"]
 
 
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor")
 def test_compiled_blocks_give_the_same_steps(make_config, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     """Traced, cut and put together again as for the compiler of kernels, whose own part takes half a minute."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))

@@ -112,6 +112,15 @@ def test_the_speed_of_a_step_is_measured(do_job, make_config, tmp_path: Path):
     assert speed.SKIPPED >= 1
 
 
+def test_a_stack_is_done_to_the_records_of_all(do_job, make_config, tmp_path: Path):
+    configs, outs = [make_config(seed=seed).to_json() for seed in (0, 1)], [str(tmp_path / name) for name in "ab"]
+    spec = {"verb": "stack", "configs": configs, "outs": outs, "done": str(tmp_path / "done.json")}
+    assert do_job(**spec) == (0, "")
+    names = [read_json(Path(out) / "run.json")["run"] for out in outs]
+    assert read_json(tmp_path / "done.json") == {"runs": names}
+    assert len(set(names)) == 2
+
+
 def test_jobs_named_on_stdin_are_done_in_turn(make_config, dataset, tmp_path: Path):
     """Until one fails; what it says stands beside its file. The second run's numbers do not know of the first."""
     files = []

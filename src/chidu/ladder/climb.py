@@ -15,6 +15,7 @@ from chidu.config import TrainConfig
 from chidu.errors import InputError, Refusal
 from chidu.ladder.launcher import Job, LocalLauncher
 from chidu.ladder.plan import Plan, Rung
+from chidu.ladder.stacking import suit
 from chidu.ladder.trunks import Trunk, trunks_by_run
 from chidu.runs import Run, RunTable, SetAside, write_runs
 from chidu.store import read_json
@@ -33,7 +34,7 @@ def climb(
         Refusal: every run diverged.
         TrainingError: a worker failed again and again.
     """
-    launcher.run(training_jobs(plan, plan.rungs, data, lab, checkpoint_seconds))
+    launcher.run(suit(training_jobs(plan, plan.rungs, data, lab, checkpoint_seconds), launcher.device))
     for kept in [*lab.glob("runs/*/branch-*"), *lab.glob("runs/*/.branch-*")]:
         shutil.rmtree(kept)
     runs = [load_run(rung.config, lab) for rung in plan.law_runs]

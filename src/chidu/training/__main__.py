@@ -7,6 +7,9 @@ A job is a JSON object; its files are the whole interface, so that any launcher 
     {"verb": "speed", "config": {...}, "out": FILE, "machine": {...}, "seconds": 2}         writes out
     {"verb": "coordinates", "configs": [...], "data": FOLDER, "out": FILE, "machine": {...}, "steps": 4}    writes out
 
+    {"verb": "stack", "configs": [...], "data": FOLDER, "outs": [FOLDER, ...], "done": FILE, "machine": {...}, ...}
+        writes each run.json as "train" does, then done
+
 Started by torchrun, several of it do one job together (`chidu.training.sharded`).
 
 It ends with 0 when its last file is written; when it cannot, it writes one line to stderr and ends with the exit
@@ -41,11 +44,18 @@ def work(job_file: Path) -> None:
         configs = [TrainConfig.from_json(config) for config in job["configs"]]
         write_json(out, measure_coordinates(configs, Dataset.open(Path(job["data"])), job["steps"], machine))
         return
+    if job["verb"] == "stack":
+        from chidu.training.stacked import train_stacked  # it loads what others do not need
+
+        configs = [TrainConfig.from_json(config) for config in job["configs"]]
+        runs = train_stacked(configs, Dataset.open(Path(job["data"])), [Path(out) for out in job["outs"]], machine)
+        write_json(Path(job["done"]), {"runs": [run.run for run in runs]})
+        return
     config = TrainConfig.from_json(job["config"])
     if job["verb"] == "speed":
         write_json(out, {"seconds_per_token": measure_seconds_per_token(config, machine, job["seconds"])})
     elif int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        from chidu.training.sharded import train_sharded  # it loads much that one process does not need
+        from chidu.training.sharded import train_sharded
 
         train_sharded(config, Dataset.open(Path(job["data"])), out, machine)
     else:

@@ -23,7 +23,7 @@ from chidu.model.masks import causal_mask
 from chidu.model.norms import RMSNorm
 from chidu.model.transformer import Transformer
 
-PLAIN = ("d_model", "n_layer", "n_head", "n_kv_head", "d_ff", "vocab_size", "context", "tied", "head_width")
+PLAIN = ("d_model", "n_layer", "n_head", "n_kv_head", "d_ff", "vocab_size", "context", "tied", "head_width", "start")
 SCALES = ("rope_theta", "norm_eps", "init_std", "residual_scale", "logit_scale")
 LOGITS = 1 << 18
 """Logits that exist at a time: they stay in a core's cache between the passes over them."""
