@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from chidu.errors import InputError, Refusal
-from chidu.laws.ends import Range, draw_curves
+from chidu.laws.ends import Range, draw_curves, fit_between
 from chidu.laws.least_squares import descend
 from chidu.laws.select import NDBool
 from chidu.runs import NUMBERS, RunTable
@@ -298,7 +298,16 @@ def _descend(
             turned = theta[2] <= 0 and ends.chance is None
             return np.array([theta[1], theta[0], -theta[2], theta[3]]) if turned else theta
         theta[out] = np.clip(theta[out], ends.low, ends.high)
+        theta[2:] = _between(loss, value, theta, weights)
         held |= out
+
+
+def _between(loss: Array, value: Array, theta: Array, weights: Array) -> Array:
+    """k and L_mid that fit best between given ends: those of the free fit may lie far away once an end is moved."""
+    sign = 1.0 if theta[1] >= theta[0] else -1.0
+    a, b, _ = fit_between(loss, sign * value, weights[None], sign * theta[None, :2])[0]
+    slope = b if abs(b) > 1e-9 else -1e-9
+    return np.array([-slope, loss.mean() - a / slope])
 
 
 def _noise(error: Array) -> float:

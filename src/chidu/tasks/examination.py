@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from chidu.data.hub_tokenizer import HubTokenizer
 from chidu.data.tokenizer import Tokenizer
@@ -110,7 +110,7 @@ def thin(items: list[Any], most: int) -> list[Any]:
     return [items[i * len(items) // most] for i in range(most)]
 
 
-def find_task(key: str, path: Path, *, source: str = "", target: str = "") -> Task:
+def find_task(key: str, path: Path | None, *, source: str = "", target: str = "") -> Task:
     """The task of that key, or the one that the first record of a file looks like.
 
     Raises:
@@ -122,7 +122,9 @@ def find_task(key: str, path: Path, *, source: str = "", target: str = "") -> Ta
         if key not in ("", Translation.key) or not (source and target):
             raise InputError("--source and --target name both fields of a translation file; give both, or none")
         return Translation(source=source, target=target)
-    return TASKS[key or _guess(path)]()
+    if path is None and not key:
+        raise InputError("name a task; without a file nothing says which it is")
+    return TASKS[key or _guess(cast(Path, path))]()
 
 
 def _guess(path: Path) -> str:

@@ -36,8 +36,8 @@ class Score:
     task: str
     metric: str
     value: float
-    interval: Interval
-    """Bootstrap over the examples."""
+    interval: Interval | None
+    """Bootstrap over the examples; None where another harness gives neither sums nor a standard error."""
     count: int
     """Examples."""
     signature: str
@@ -52,7 +52,9 @@ class Score:
 
     def __str__(self) -> str:
         """One line, two with a baseline."""
-        line = f"{self.metric} {self.value:.4g} {self.interval} (n {self.count}; {self.signature})"
+        error = "" if self.standard_error is None else f" ± {self.standard_error:.2g}"
+        ends = "" if self.interval is None else f" {self.interval}"
+        line = f"{self.metric} {self.value:.4g}{error}{ends} (n {self.count}; {self.signature})"
         if self.baseline is None:
             return line
         best = self.baseline
@@ -60,7 +62,7 @@ class Score:
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
-        value = {**asdict(self), "interval": self.interval.to_json()}
+        value = {**asdict(self), "interval": self.interval.to_json() if self.interval else None}
         return {**value, "baseline": self.baseline.to_json() if self.baseline else None}
 
 
