@@ -16,7 +16,10 @@ def test_a_step_has_the_size_that_is_said_and_the_rest_is_adamw() -> None:
     torch.manual_seed(0)
     tall, wide, gain = (torch.nn.Parameter(torch.randn(*shape)) for shape in ((16, 4), (4, 16), (5,)))
     same = torch.nn.Parameter(gain.detach().clone())
-    groups = [{"params": [tall, wide], "orthogonal": True, "weight_decay": 0.0}, {"params": [gain], "weight_decay": 0.0}]
+    groups = [
+        {"params": [tall, wide], "orthogonal": True, "weight_decay": 0.0},
+        {"params": [gain], "weight_decay": 0.0},
+    ]
     optimizer, other = Muon(groups, lr=0.1), torch.optim.AdamW([same], lr=0.1, weight_decay=0.0)
     for _ in range(3):
         start = [weight.detach().clone() for weight in (tall, wide)]
