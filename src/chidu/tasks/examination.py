@@ -72,11 +72,11 @@ def examine(
         task = replace(task, tokenizer=tuned.tokenizer)
     predictions = predict(tuned, task, examples, how, tell)
     scores = task.score(examples, predictions, train=train, valid=valid, level=level, seed=seed)
-    return Examination(tuple(scores), tuple(_show(task, examples, predictions)))
+    return Examination(tuple(scores), tuple(show(task, examples, predictions)))
 
 
-def _show(task: Task, examples: Sequence[Example], predictions: Sequence[Prediction]) -> list[Shown]:
-    """Some of the answers, evenly over the file."""
+def show(task: Task, examples: Sequence[Example], predictions: Sequence[Prediction]) -> list[Shown]:
+    """Some of the answers to read, evenly over the file."""
     picked = thin(list(range(len(examples))), SHOWN)
     return [
         Shown(
