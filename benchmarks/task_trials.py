@@ -10,57 +10,6 @@ from chidu.tasks.tuning_config import TuneConfig
 GREEDY = Decoding()
 
 
-@dataclass(frozen=True)
-class Bar:
-    """A figure to reach."""
-
-    metric: str
-    value: float
-    minutes: float = 0.0
-    """Holds for budgets of so many minutes or more."""
-    lower: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
-class Phase:
-    """A second tuning of the same model, and what it is then examined on."""
-
-    task: Task
-    files: str
-    config: TuneConfig
-    exams: tuple[tuple[str, Decoding, int], ...]
-    """Test file, how it is answered, most examples."""
-    bars: tuple[Bar, ...] = ()
-    """Of the first exam."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Trial:
-    """One row of the table."""
-
-    task: Task
-    files: str
-    """Name of the files before `.train.jsonl.gz`."""
-    shape: Shape = Shape()
-    config: TuneConfig = TuneConfig()
-    how: Decoding = GREEDY
-    bars: tuple[Bar, ...] = ()
-    more_train: tuple[str, ...] = ()
-    """Further training files."""
-    also: tuple[str, ...] = ()
-    """Further test files of the same model."""
-    members: int = 1
-    """Models of different seeds, whose mean answers beside the first alone."""
-    ensemble: bool = False
-    """Whether linear models vote too."""
-    pickers: tuple[int, ...] = ()
-    """Instead of a Transformer, a picker of sentence parts with one of so many trees."""
-    above: float | None = None
-    """How far above its baseline the first metric must be; 0 means that the margin's interval excludes 0."""
-    limit: int = 0
-    then: Phase | None = None
-
-
 TRANSLATE = TuneConfig(
     epochs=0,
     minutes=10,
@@ -104,6 +53,58 @@ ENCODER = Shape(kind="encoder", width=192, layers=4, heads=4, vocab=8000, contex
 READER = Shape(kind="encoder", width=128, layers=1, heads=4, vocab=8000, context=128, dense=False)
 """Of short texts: what one layer with fast embeddings lacks, the linear models of n-grams have."""
 PAIRS = Shape(width=128, layers=4, feed_forward=256, vocab=5000)
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A figure to reach."""
+
+    metric: str
+    value: float
+    minutes: float = 0.0
+    """Holds for budgets of so many minutes or more."""
+    lower: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Phase:
+    """A second tuning of the same model, and what it is then examined on."""
+
+    task: Task
+    files: str
+    config: TuneConfig
+    exams: tuple[tuple[str, Decoding, int], ...]
+    """Test file, how it is answered, most examples."""
+    bars: tuple[Bar, ...] = ()
+    """Of the first exam."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """One row of the table."""
+
+    task: Task
+    files: str
+    """Name of the files before `.train.jsonl.gz`."""
+    shape: Shape = PAIRS
+    config: TuneConfig = TRANSLATE
+    how: Decoding = GREEDY
+    bars: tuple[Bar, ...] = ()
+    more_train: tuple[str, ...] = ()
+    """Further training files."""
+    also: tuple[str, ...] = ()
+    """Further test files of the same model."""
+    members: int = 1
+    """Models of different seeds, whose mean answers beside the first alone."""
+    ensemble: bool = False
+    """Whether linear models vote too."""
+    pickers: tuple[int, ...] = ()
+    """Instead of a Transformer, a picker of sentence parts with one of so many trees."""
+    above: float | None = None
+    """How far above its baseline the first metric must be; 0 means that the margin's interval excludes 0."""
+    limit: int = 0
+    then: Phase | None = None
+
 
 TRIALS = {
     "multi30k_en_de": Trial(
