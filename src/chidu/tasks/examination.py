@@ -74,7 +74,7 @@ def examine(
     task = know_tokenizer(task, tuned.tokenizer)
     predictions = predict(tuned, task, examples, how, tell)
     scores = task.score(examples, predictions, train=train, valid=valid, level=level, seed=seed)
-    return Examination(tuple(scores), tuple(_show(task, examples, predictions)))
+    return Examination(tuple(scores), tuple(show(task, examples, predictions)))
 
 
 def know_tokenizer(task: Task, tokenizer: TextTokenizer) -> Task:
@@ -86,8 +86,8 @@ def know_tokenizer(task: Task, tokenizer: TextTokenizer) -> Task:
     return task
 
 
-def _show(task: Task, examples: Sequence[Example], predictions: Sequence[Prediction]) -> list[Shown]:
-    """Some of the answers, evenly over the file."""
+def show(task: Task, examples: Sequence[Example], predictions: Sequence[Prediction]) -> list[Shown]:
+    """Some of the answers to read, evenly over the file."""
     picked = thin(list(range(len(examples))), SHOWN)
     return [
         Shown(

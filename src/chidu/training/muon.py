@@ -17,7 +17,7 @@ MOMENTUM = 0.95
 
 
 def orthogonalise(x_NRC: Tensor, steps: int = STEPS) -> Tensor:
-    """Of each matrix U S V^T about U V^T, by iterating a X + b X X^T X + c (X X^T)^2 X; [N, R, C], R <= C is cheaper."""
+    """Of each matrix U S V^T about U V^T, by iterating a X + b X X^T X + c (X X^T)^2 X: [N, R, C], best R <= C."""
     a, b, c = QUINTIC
     x_NRC = x_NRC / (x_NRC.norm(dim=(1, 2), keepdim=True) + 1e-7)
     for _ in range(steps):
@@ -29,8 +29,8 @@ def orthogonalise(x_NRC: Tensor, steps: int = STEPS) -> Tensor:
 class Muon(torch.optim.AdamW):
     """AdamW, but for the groups of matrices that are marked `orthogonal`.
 
-    A matrix of R rows and C columns moves by the rate times sqrt(max(1, R / C)) times its orthogonal momentum, Nesterov's
-    way; the decay is decoupled, as AdamW's.
+    A matrix of R rows and C columns moves by the rate times sqrt(max(1, R / C)) times its orthogonal momentum, in
+    Nesterov's way; the decay is decoupled, as AdamW's.
     """
 
     @torch.no_grad()
@@ -52,19 +52,19 @@ class Muon(torch.optim.AdamW):
         alike: defaultdict[tuple[int, int], list[Tensor]] = defaultdict(list)
         for weight in group["params"]:
             if weight.grad is not None:
-                alike[tuple(weight.shape)].append(weight)
+                alike[weight.shape[0], weight.shape[1]].append(weight)
         for (rows, columns), weights in alike.items():
-            ahead = [self._look_ahead(weight) for weight in weights]
+            ahead = [self._look_ahead(weight, weight.grad) for weight in weights if weight.grad is not None]
             turned = orthogonalise(torch.stack([x if rows <= columns else x.mT for x in ahead]))
             size = group["lr"] * max(1, rows / columns) ** 0.5
             for weight, x in zip(weights, turned, strict=True):
                 weight.mul_(1 - group["lr"] * group["weight_decay"])
                 weight.add_(x if rows <= columns else x.mT, alpha=-size)
 
-    def _look_ahead(self, weight: Tensor) -> Tensor:
+    def _look_ahead(self, weight: Tensor, gradient: Tensor) -> Tensor:
         """The momentum with this step's gradient in it, and once more (Nesterov)."""
         state = self.state[weight]
         if "momentum" not in state:
             state["momentum"] = torch.zeros_like(weight)
-        state["momentum"].lerp_(weight.grad, 1 - MOMENTUM)
-        return torch.lerp(weight.grad, state["momentum"], MOMENTUM)
+        state["momentum"].lerp_(gradient, 1 - MOMENTUM)
+        return torch.lerp(gradient, state["momentum"], MOMENTUM)
