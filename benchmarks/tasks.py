@@ -10,7 +10,7 @@ minutes.
     python benchmarks/tasks.py [--tasks multi30k_en_de agnews] [--minutes 10] [--seeds 0] [--limit 0] [--check]
 
 The data are named with --data. `--baselines` scores the best simple method of each task and trains nothing. Each task
-writes `results/tasks_<name>.json`; `--show` prints all that are there.
+keeps its rows in `results/tasks_<name>.json`, a row a seed and budget; `--show` prints all that are there.
 """
 
 import argparse
@@ -24,232 +24,24 @@ from pathlib import Path
 from typing import Any
 
 import record
-from chidu.tasks import Answering, Classification, Coding, Generation, Summarisation, Task, Translation
+from chidu.store import write_text
 from chidu.tasks.baselines.baseline import choose
 from chidu.tasks.baselines.linear import linear_baselines
 from chidu.tasks.ensemble import combine, fit_weights
-from chidu.tasks.examination import Examination, examine, thin
+from chidu.tasks.examination import Examination, examine, show, thin
 from chidu.tasks.example import Example, Prediction
-from chidu.tasks.fresh import Shape, fresh
-from chidu.tasks.predicting import Decoding, predict
+from chidu.tasks.fresh import fresh
+from chidu.tasks.picking import fit_picker
+from chidu.tasks.predicting import predict
 from chidu.tasks.score import Score, make_score
 from chidu.tasks.tuned import Tuned
 from chidu.tasks.tuning import tune
 from chidu.tasks.tuning_config import TuneConfig, Tuning
 from chidu.training.train import Machine, prepare_machine
+from task_trials import TRIALS, Bar, Phase, Trial
 
 DATA = record.ROOT.parent / "shared" / "data"
-GREEDY = Decoding()
-
-
-@dataclass(frozen=True)
-class Bar:
-    """A figure to reach."""
-
-    metric: str
-    value: float
-    minutes: float = 0.0
-    """Holds for budgets of so many minutes or more."""
-    lower: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
-class Phase:
-    """A second tuning of the same model, and what it is then examined on."""
-
-    task: Task
-    files: str
-    config: TuneConfig
-    exams: tuple[tuple[str, Decoding, int], ...]
-    """Test file, how it is answered, most examples."""
-    bars: tuple[Bar, ...] = ()
-    """Of the first exam."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Trial:
-    """One row of the table."""
-
-    task: Task
-    files: str
-    """Name of the files before `.train.jsonl.gz`."""
-    shape: Shape
-    config: TuneConfig
-    how: Decoding = GREEDY
-    bars: tuple[Bar, ...] = ()
-    more_train: tuple[str, ...] = ()
-    """Further training files."""
-    also: tuple[str, ...] = ()
-    """Further test files of the same model."""
-    ensemble: bool = False
-    """Whether the linear models vote too."""
-    above: float | None = None
-    """How far above its baseline the first metric must be; 0 means that the margin's interval excludes 0."""
-    limit: int = 0
-    then: Phase | None = None
-
-
-TRANSLATE = TuneConfig(
-    epochs=0,
-    minutes=10,
-    batch_tokens=1536,
-    learning_rate=1e-3,
-    embedding_factor=8,
-    dropout=0.2,
-    smoothing=0.1,
-    evaluations=20,
-    patience=0,
-)
-LABEL = TuneConfig(
-    epochs=4,
-    minutes=15,
-    batch_tokens=1024,
-    learning_rate=1e-3,
-    embedding_factor=20,
-    dropout=0.3,
-    evaluations=15,
-    patience=5,
-)
-SPAN = replace(LABEL, epochs=0, minutes=25, dropout=0.2, patience=0)
-BEAM = Decoding(beams=4, batch=128, tokens=90)
-ENCODER = Shape(kind="encoder", width=192, layers=4, heads=4, vocab=8000, context=128)
-
-TRIALS = {
-    "multi30k_en_de": Trial(
-        task=Translation(source="en", target="de"),
-        files="multi30k",
-        shape=Shape(vocab=5000),
-        config=TRANSLATE,
-        how=BEAM,
-        bars=(Bar("BLEU", 35, 10), Bar("BLEU", 38, 30)),
-    ),
-    "multi30k_de_en": Trial(
-        task=Translation(source="de", target="en"),
-        files="multi30k",
-        shape=Shape(vocab=5000),
-        config=TRANSLATE,
-        how=BEAM,
-        bars=(Bar("BLEU", 36, 10), Bar("BLEU", 39, 30)),
-    ),
-    "tatoeba_en_zh": Trial(
-        task=Translation(source="en", target="zh"),
-        files="tatoeba_enzh",
-        shape=Shape(vocab=6000),
-        config=replace(TRANSLATE, minutes=20, dropout=0.25),
-        how=BEAM,
-        bars=(Bar("BLEU", 30),),
-        above=4,
-    ),
-    "pydocs_en_zh": Trial(
-        task=Translation(source="en", target="zh"),
-        files="pydocs_enzh",
-        shape=Shape(vocab=8000, context=192),
-        config=replace(TRANSLATE, minutes=20, batch_tokens=1920),
-        how=replace(BEAM, tokens=180, batch=64),
-        above=0,
-    ),
-    "agnews": Trial(
-        task=Classification(),
-        files="agnews",
-        shape=ENCODER,
-        config=LABEL,
-        bars=(Bar("accuracy", 0.885),),
-        ensemble=True,
-        above=0,
-    ),
-    "csl_category": Trial(
-        task=Classification(),
-        files="csl_category",
-        shape=replace(ENCODER, vocab=4000, context=64),
-        config=replace(LABEL, batch_tokens=512),
-        bars=(Bar("accuracy", 0.80),),
-        ensemble=True,
-        above=0,
-    ),
-    "sst2": Trial(
-        task=Classification(),
-        files="sst2",
-        shape=replace(ENCODER, context=96),
-        config=replace(LABEL, epochs=3),
-        bars=(Bar("accuracy", 0.83),),
-        ensemble=True,
-        above=0,
-    ),
-    "cmrc2018": Trial(
-        task=Answering(),
-        files="cmrc2018",
-        more_train=("drcd.train",),
-        shape=replace(ENCODER, width=128, vocab=6000, context=384),
-        config=SPAN,
-        bars=(Bar("F1", 35), Bar("exact match", 12)),
-    ),
-    "fairytaleqa": Trial(
-        task=Answering(),
-        files="fairytaleqa",
-        also=("xquad_en.test",),
-        shape=replace(ENCODER, width=128, vocab=6000, context=384),
-        config=SPAN,
-        bars=(Bar("F1", 25),),
-    ),
-    "scitldr": Trial(
-        task=Summarisation(),
-        files="scitldr",
-        shape=Shape(vocab=4000, context=384),
-        config=replace(TRANSLATE, minutes=15, dropout=0.3),
-        how=replace(BEAM, tokens=60, batch=64),
-        bars=(Bar("ROUGE-L", 36),),
-    ),
-    "csl_title": Trial(
-        task=Summarisation(),
-        files="csl_title",
-        shape=Shape(vocab=4000, context=384),
-        config=replace(TRANSLATE, minutes=15, dropout=0.3),
-        how=replace(BEAM, tokens=40, batch=64),
-        bars=(Bar("ROUGE-L", 36),),
-    ),
-    "python_code": Trial(
-        task=Generation(),
-        files="python_code",
-        shape=Shape(kind="decoder", width=256, layers=4, vocab=4096, context=256),
-        config=replace(TRANSLATE, minutes=13, dropout=0.0, smoothing=0.0, batch_tokens=2048),
-        how=Decoding(tokens=80, temperature=1.0),
-        bars=(Bar("bits per byte", 1.25, lower=True),),
-        then=Phase(
-            task=Coding(),
-            files="python_code",
-            config=replace(
-                TRANSLATE,
-                minutes=6,
-                dropout=0.1,
-                smoothing=0.0,
-                learning_rate=4e-4,
-                embedding_factor=1,
-                evaluations=8,
-            ),
-            exams=(
-                ("python_code.test", Decoding(tokens=128), 300),
-                ("humaneval.test", Decoding(tokens=128, samples=10, temperature=0.8, top_p=0.95), 0),
-                ("mbpp.test", Decoding(tokens=128, samples=10, temperature=0.8, top_p=0.95), 0),
-            ),
-            bars=(Bar("valid", 0.25),),
-        ),
-    ),
-    "tinyshakespeare": Trial(
-        task=Generation(),
-        files="tinyshakespeare",
-        shape=Shape(kind="decoder", width=192, layers=4, vocab=1024, context=256),
-        config=replace(TRANSLATE, minutes=8, dropout=0.2, smoothing=0.0, batch_tokens=2048),
-        how=Decoding(tokens=100, temperature=1.0),
-    ),
-    "poems_zh": Trial(
-        task=Generation(opening=8, length=40),
-        files="poems_zh",
-        shape=Shape(kind="decoder", width=192, layers=4, vocab=6000, context=256),
-        config=replace(TRANSLATE, minutes=8, dropout=0.1, smoothing=0.0, batch_tokens=2048),
-        how=Decoding(tokens=60, temperature=1.0),
-        limit=400,
-    ),
-}
+BEGIN, END = "<!-- benchmarks/tasks.py --document -->", "<!-- end -->"
 
 
 @dataclass
@@ -258,16 +50,21 @@ class Done:
 
     name: str
     seed: int
+    budget: float
+    """Minutes of training that were asked for; 0 where none were."""
     minutes: float
-    tuning: Tuning
+    """Wall time of everything that learns: tokenizer, compiling, training, judging on the validation split."""
+    tuning: Tuning | None
+    """None of what is no Transformer."""
     examinations: dict[str, Examination]
     notes: dict[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
         found = {name: one.to_json() for name, one in self.examinations.items()}
-        row = {"task": self.name, "seed": self.seed, "minutes": self.minutes, "notes": self.notes}
-        return {**row, "tuning": self.tuning.to_json(), "examinations": found}
+        row = {"task": self.name, "seed": self.seed, "budget": self.budget, "minutes": self.minutes}
+        tuning = self.tuning.to_json() if self.tuning else None
+        return {**row, "notes": self.notes, "tuning": tuning, "examinations": found}
 
 
 def main() -> int:
@@ -285,53 +82,104 @@ def main() -> int:
     parser.add_argument("--pretrain", type=float, default=0.0, help="minutes of masked tokens first, side by side")
     parser.add_argument("--baselines", action="store_true", help="score the best simple methods and train nothing")
     parser.add_argument("--show", action="store_true", help="print the results that are there and end")
+    parser.add_argument("--document", action="store_true", help="write them into docs/tasks.md and end")
     parser.add_argument("--check", action="store_true")
     asked = parser.parse_args()
     if asked.show:
         return show_all()
+    if asked.document:
+        return document()
     if asked.baselines:
         return baselines_alone(asked)
     missed: list[str] = []
     with tempfile.TemporaryDirectory(prefix="chidu-tasks-") as folder:
         for name in asked.tasks:
-            rows = [run(name, seed, asked, asked.keep or Path(folder)) for seed in asked.seeds]
-            missed += [bar for row in rows for bar in judge(TRIALS[name], row)]
-            print(record.write(f"tasks_{name}", {"rows": [row.to_json() for row in rows]}), flush=True)
+            for seed in asked.seeds:
+                row = run(name, seed, asked, asked.keep or Path(folder))
+                missed += judge(TRIALS[name], row)
+                print(keep_row(name, row.to_json()), flush=True)
     return record.judge(missed, asked.check)
+
+
+def keep_row(name: str, row: dict[str, Any]) -> Path:
+    """Put a row into its task's file, in the place of one of the same seed and budget."""
+    path = record.RESULTS / f"tasks_{name}.json"
+    rows = json.loads(path.read_text(encoding="utf-8"))["rows"] if path.exists() else []
+    kept = [one for one in rows if (one["seed"], one["budget"]) != (row["seed"], row["budget"])]
+    about = {"machine": record.machine(), "commit": record.commit()}
+    return record.write(
+        f"tasks_{name}", {"rows": sorted([*kept, {**row, **about}], key=lambda r: (r["budget"], r["seed"]))}
+    )
 
 
 def run(name: str, seed: int, asked: argparse.Namespace, folder: Path) -> Done:
     """One row: train, examine on the test file and on the further ones."""
     prepare_machine(Machine(threads=asked.threads))
     trial = TRIALS[name]
+    train = [example for part in (f"{trial.files}.train", *trial.more_train) for example in read(trial, asked, part)]
+    valid, test = read(trial, asked, f"{trial.files}.valid"), read(trial, asked, f"{trial.files}.test")
+    test = thin(test, asked.limit or trial.limit)
+    started = time.monotonic()
+    if trial.pickers:
+        done = pick(name, seed, trial, train, valid, test)
+    else:
+        done = learn(name, seed, trial, asked, folder, train, valid, test)
+    done.notes["minutes in all"] = (time.monotonic() - started) / 60
+    for title, found in done.examinations.items():
+        print(f"--- {title}\n{found}", flush=True)
+    return done
+
+
+def pick(name: str, seed: int, trial: Trial, train: list[Example], valid: list[Example], test: list[Example]) -> Done:
+    """Parts of the text, picked; how many trees, the validation split says."""
+    started = time.monotonic()
+    answerers = {f"{trees} trees": fit_picker(train, trees=trees, seed=seed) for trees in trial.pickers}
+    values = {one: trial.task.judge(valid, answer(valid)) for one, answer in answerers.items()}
+    minutes = (time.monotonic() - started) / 60
+    best = max(values, key=lambda one: values[one])
+    found = answerers[best](test)
+    scores = trial.task.score(test, found, train=train, valid=valid)
+    examination = Examination(tuple(scores), tuple(show(trial.task, test, found)))
+    return Done(name, seed, 0.0, minutes, None, {"test": examination}, {"chosen": best, "among": values})
+
+
+def learn(
+    name: str,
+    seed: int,
+    trial: Trial,
+    asked: argparse.Namespace,
+    folder: Path,
+    train: list[Example],
+    valid: list[Example],
+    test: list[Example],
+) -> Done:
+    """A Transformer, or several of different seeds."""
     config = replace(trial.config, seed=seed, dtype=asked.dtype)
     if asked.compiled and trial.shape.kind != "encoder":
         config = replace(config, compiled=True)
     if asked.minutes:
         config = replace(config, minutes=asked.minutes)
     started = time.monotonic()
-    train = [example for part in (f"{trial.files}.train", *trial.more_train) for example in read(trial, asked, part)]
-    valid, test = read(trial, asked, f"{trial.files}.valid"), read(trial, asked, f"{trial.files}.test")
-    test = thin(test, asked.limit or trial.limit)
-    tuned = fresh(trial.shape, trial.task, train, seed=seed)
-    tuning = tune(tuned, trial.task, train, valid, config, folder / f"{name}-{seed}-{config.minutes:g}", progress(name))
+    models: list[Tuned] = []
+    tunings: list[Tuning] = []
+    for member in range(trial.members):
+        own = replace(config, seed=seed + 100 * member)
+        models.append(fresh(trial.shape, trial.task, train, seed=own.seed))
+        out = folder / f"{name}-{own.seed}-{config.minutes:g}"
+        tunings.append(tune(models[-1], trial.task, train, valid, own, out, progress(name)))
     minutes = (time.monotonic() - started) / 60
-    print(f"{name}, seed {seed}: {minutes:.1f} min\n{tuning}", flush=True)
-    done = Done(name, seed, minutes, tuning, {})
-    done.examinations["test"] = examine(tuned, trial.task, test, train=train, valid=valid, how=trial.how)
+    print(f"{name}, seed {seed}: {minutes:.1f} min\n{tunings[0]}", flush=True)
+    done = Done(name, seed, config.minutes, minutes, tunings[0], {})
+    done.examinations["test"] = examine(models[0], trial.task, test, train=train, valid=valid, how=trial.how)
     if trial.ensemble:
-        done.examinations["with the linear models"] = vote(trial, tuned, train, valid, test, done)
+        done.examinations |= vote(trial, models, train, valid, test, done)
     if asked.pretrain and trial.shape.kind == "encoder":
         done.examinations["pre-trained"] = pretrained(trial, asked.pretrain, config, train, valid, test, folder, done)
     for other in trial.also:
-        done.examinations[other] = examine(
-            tuned, trial.task, read(trial, asked, other), train=train, valid=valid, how=trial.how
-        )
+        examples = read(trial, asked, other)
+        done.examinations[other] = examine(models[0], trial.task, examples, train=train, valid=valid, how=trial.how)
     if trial.then is not None:
-        tune_again(trial.then, tuned, asked, folder / f"{name}-{seed}-then", done)
-    done.notes["minutes in all"] = (time.monotonic() - started) / 60
-    for title, found in done.examinations.items():
-        print(f"--- {title}\n{found}", flush=True)
+        tune_again(trial.then, models[0], asked, folder / f"{name}-{seed}-then", done)
     return done
 
 
@@ -345,7 +193,7 @@ def pretrained(
     folder: Path,
     done: Done,
 ) -> Examination:
-    """The same model, tuned the same way after it guessed masked tokens of the training texts."""
+    """The first model, tuned the same way after it guessed masked tokens of the training texts."""
     out = folder / f"{done.name}-{done.seed}-pretrained"
     tuned = fresh(trial.shape, trial.task, train, seed=done.seed)
     first = replace(config, epochs=0, minutes=minutes, dropout=0.1, patience=0)
@@ -380,23 +228,46 @@ def read(trial: Trial | Phase, asked: argparse.Namespace, part: str) -> list[Exa
 
 def vote(
     trial: Trial,
-    tuned: Tuned,
+    models: Sequence[Tuned],
     train: Sequence[Example],
     valid: Sequence[Example],
     test: Sequence[Example],
     done: Done,
-) -> Examination:
-    """The model together with every linear model, the weights fitted on the validation split."""
-    answerers = {baseline.name: baseline.fit(train) for baseline in linear_baselines()}
-    names = ["the model", *answerers]
+) -> dict[str, Examination]:
+    """The mean of the models; and with it the best linear model, or all: whichever does better on the validation split.
 
-    def members(examples: Sequence[Example]) -> list[list[Prediction]]:
-        return [predict(tuned, trial.task, examples), *(answer(examples) for answer in answerers.values())]
+    The weights are fitted on the validation split too.
+    """
+    started = time.monotonic()
+    linear = {baseline.name: baseline.fit(train) for baseline in linear_baselines()}
+    heard = {name: answer(valid) for name, answer in linear.items()}
+    values = {name: trial.task.judge(valid, answers) for name, answers in heard.items()}
+    best = max(values, key=lambda name: values[name])
 
-    weights = fit_weights(members(valid), valid)
-    done.notes["weights"] = dict(zip(names, weights, strict=True))
-    together = combine(members(test), weights)
-    return Examination(tuple(trial.task.score(test, together, train=train, valid=valid)), ())
+    def together(examples: Sequence[Example]) -> list[Prediction]:
+        found = [predict(tuned, trial.task, examples) for tuned in models]
+        return combine(found, [1 / len(models)] * len(models))
+
+    ours, choices = together(valid), {}
+    for names in ((best,), tuple(linear)):
+        members = [ours, *(heard[name] for name in names)]
+        weights = fit_weights(members, valid)
+        choices[names] = (trial.task.judge(valid, combine(members, weights)), weights)
+    names = max(choices, key=lambda one: choices[one][0])
+    done.notes["ensemble"] = {
+        "validation": {("all linear" if len(one) > 1 else one[0]): value for one, (value, _) in choices.items()},
+        "weights": dict(zip(["the models", *names], choices[names][1], strict=True)),
+        "the models alone, validation": trial.task.judge(valid, ours),
+    }
+    done.minutes += (time.monotonic() - started) / 60
+    mean = together(test)
+    both = combine([mean, *(linear[name](test) for name in names)], choices[names][1])
+    found = {f"mean of {len(models)}": mean} if len(models) > 1 else {}
+    found["with linear models"] = both
+    return {
+        title: Examination(tuple(trial.task.score(test, answers, train=train, valid=valid)), ())
+        for title, answers in found.items()
+    }
 
 
 def baselines_alone(asked: argparse.Namespace) -> int:
@@ -440,7 +311,7 @@ def progress(name: str) -> Callable[[str, float], None]:
 
 def judge(trial: Trial, done: Done) -> list[str]:
     """The bars that a row missed; of a trial with an ensemble, the ensemble's row counts."""
-    found = done.examinations.get("with the linear models") or done.examinations["test"]
+    found = done.examinations.get("with linear models") or done.examinations["test"]
     out = missed_bars(trial.bars, found, done)
     if trial.then is not None:
         out += missed_bars(trial.then.bars, done.examinations[trial.then.exams[0][0]], done)
@@ -456,29 +327,66 @@ def judge(trial: Trial, done: Done) -> list[str]:
 def missed_bars(bars: Sequence[Bar], found: Examination, done: Done) -> list[str]:
     """The bars that an examination misses, of those that hold for the row's budget."""
     scores: dict[str, Score] = {score.metric: score for score in found.scores}
-    budget = max(1, round(done.tuning.seconds / 60))
     out = []
     for bar in bars:
         value = scores[bar.metric].value
         holds = value <= bar.value if bar.lower else value >= bar.value
-        if budget >= bar.minutes and not holds:
+        if done.budget >= bar.minutes and not holds:
             word = "at most" if bar.lower else "at least"
             out.append(f"{done.name}, seed {done.seed}: {bar.metric} {word} {bar.value}: it is {value:.4g}")
+    return out
+
+
+def all_rows() -> list[tuple[dict[str, Any], str, dict[str, Any]]]:
+    """Every score that is there, with its row and what was examined."""
+    out = []
+    for name in TRIALS:
+        path = record.RESULTS / f"tasks_{name}.json"
+        for row in json.loads(path.read_text(encoding="utf-8"))["rows"] if path.exists() else []:
+            for what, found in row["examinations"].items():
+                out += [(row, what, score) for score in found["scores"]]
     return out
 
 
 def show_all() -> int:
     """Print the committed rows as one table."""
     print(f"{'task':<16} {'seed':>4} {'min':>5}  {'what':<24} {'metric':<24} {'score':>8} {'baseline':>9}  which")
-    for path in sorted(record.RESULTS.glob("tasks_*.json")):
-        for row in json.loads(path.read_text(encoding="utf-8"))["rows"]:
-            for what, found in row["examinations"].items():
-                for score in found["scores"]:
-                    beside = score["baseline"] or {"value": float("nan"), "name": "-"}
-                    print(
-                        f"{row['task']:<16} {row['seed']:>4} {row['minutes']:>5.1f}  {what:<24} {score['metric']:<24} "
-                        f"{score['value']:>8.4g} {beside['value']:>9.4g}  {beside['name']}"
-                    )
+    for row, what, score in all_rows():
+        beside = score["baseline"] or {"value": float("nan"), "name": "-"}
+        print(
+            f"{row['task']:<16} {row['seed']:>4} {row['minutes']:>5.1f}  {what:<24} {score['metric']:<24} "
+            f"{score['value']:>8.4g} {beside['value']:>9.4g}  {beside['name']}"
+        )
+    return 0
+
+
+def document() -> int:
+    """Write the first metric of everything, and the bars, into docs/tasks.md."""
+    lines = [
+        "| task | what | minutes | metric | score | 95 % interval | n | best simple method | bar |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    seen = set()
+    for row, what, score in all_rows():
+        if (key := (row["task"], row["seed"], row["budget"], what)) in seen:
+            continue
+        seen.add(key)
+        bars = [bar for bar in TRIALS[row["task"]].bars if bar.metric == score["metric"]]
+        bars = [bar for bar in bars if row["budget"] >= bar.minutes] or bars[:1]
+        bar = f"{bars[-1].value:g}" if bars and what in ("test", "with linear models") else ""
+        low, high = score["interval"]["lower"], score["interval"]["upper"]
+        beside = score["baseline"]
+        simple = f"{beside['value']:.4g} ({beside['name']})" if beside else ""
+        seed = f", seed {row['seed']}" if row["seed"] else ""
+        lines.append(
+            f"| {row['task']}{seed} | {what} | {row['minutes']:.1f} | {score['metric']} | {score['value']:.4g} "
+            f"| {low:.4g} to {high:.4g} | {score['count']} | {simple} | {bar} |"
+        )
+    path = record.ROOT / "docs" / "tasks.md"
+    before, _, rest = path.read_text(encoding="utf-8").partition(BEGIN)
+    _, _, after = rest.partition(END)
+    write_text(path, f"{before}{BEGIN}\n{chr(10).join(lines)}\n{END}{after}")
+    print(path)
     return 0
 
 

@@ -4,7 +4,7 @@ import json
 import math
 import random
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from chidu.data.dataset import Dataset
 from chidu.data.prepare import prepare
 from chidu.errors import InputError
 from chidu.forecast.ledger import verify
+from chidu.ladder.coordinates import Shapes
 from chidu.ladder.plan import Plan, Rung, Speed
 from chidu.ladder.recipe import Recipe
 from chidu.laws.fit import Fit, fit
@@ -55,6 +56,15 @@ def cli(capsys: pytest.CaptureFixture[str]) -> Cli:
         return code, *capsys.readouterr()
 
     return run
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small_gate() -> Iterator[None]:
+    """A coordinate check of few and small models."""
+    with pytest.MonkeyPatch.context() as patch:
+        small = Shapes(widths=(16, 32), depths=(2, 4), width=16, steps=2, seeds=1)
+        patch.setattr("chidu.ladder.gates.SHAPES", small)
+        yield
 
 
 @pytest.fixture(scope="module")

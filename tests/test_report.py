@@ -238,7 +238,7 @@ def test_the_page_shows_everything_in_order(page: str) -> None:
     checked = Checker(page)
     order = ["answer", "law", "isoflop", "residuals", "split", "gate", "runs", "data", "aside", "made"]
     assert [link.removeprefix("#") for link in checked.links] == order
-    for words in ("with <b>marks</b> & more", "novels <b>", "a<i>.txt", "gone <u>", "receipt1", "chidu-1", HOSTILE):
+    for words in ("with <b>marks</b> & more", "novels <b>", "a<i>.txt", "gone <u>", "receipt1", Recipe().name, HOSTILE):
         assert words in checked.seen
     figures = {name for name in checked.ids if name.startswith("figure-")}
     assert figures == {f"figure-{name}" for name in ("law", "isoflop", "residuals", "split", "rates")}

@@ -3,7 +3,6 @@
 Killed at any moment it goes on where it was. The result is a function of the folder: `study_of_lab` reads it back.
 """
 
-import math
 import platform
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -13,20 +12,23 @@ from pathlib import Path
 from chidu.config import TrainConfig
 from chidu.data.dataset import Dataset
 from chidu.data.prepare import prepare
-from chidu.errors import InputError, Refusal
+from chidu.designs import check_kind, parse_target
+from chidu.errors import Refusal
 from chidu.forecast.allocation import Allocation, compute_optimal
 from chidu.forecast.cost import Cost, price, price_seconds
 from chidu.forecast.loss import Forecast, forecast_loss
 from chidu.forecast.next_run import NextRun, next_run
 from chidu.forecast.receipt import lock, read_receipt, score
+from chidu.forecast.targets import Target
 from chidu.ladder.climb import load_run
 from chidu.ladder.gates import read_gates
 from chidu.ladder.plan import Plan, Rung
 from chidu.ladder.recipe import Parametrisation
 from chidu.laws.fit import Fit, fit
+from chidu.metrics import MetricStudy, study_metrics
 from chidu.report import Study, summarise, write_report
 from chidu.runs import RunTable
-from chidu.stages import Watch, confirm_stage, gate_stage, ladder_stage, plan_stage
+from chidu.stages import Watch, confirm_stage, gate_stage, ladder_stage, metric_stage, plan_stage
 from chidu.store import read_json, write_json
 from chidu.tables.read import read_runs
 
@@ -48,6 +50,9 @@ class LoopOptions:
     workers: int = 0
     hardware: str = ""
     parametrisation: Parametrisation = "mup"
+    design: str = "auto"
+    metrics: bool = False
+    """Examine the runs on continuing the held-out text, and forecast that score too."""
 
 
 def run_loop(options: LoopOptions, lab: Path, watch: Watch, *, confirm: bool = False) -> Study:
@@ -57,6 +62,7 @@ def run_loop(options: LoopOptions, lab: Path, watch: Watch, *, confirm: bool = F
         InputError, Refusal: as the stages do.
     """
     parse_target(options.target, 1.0)
+    check_kind(options.design)
     data = prepare(options.sources, lab / "data", vocab_size=options.vocab_size, progress=watch.share("data"))
     watch.say(str(data))
     write_json(lab / "loop.json", {**asdict(options), "sources": list(options.sources)})
@@ -65,6 +71,8 @@ def run_loop(options: LoopOptions, lab: Path, watch: Watch, *, confirm: bool = F
         data,
         options.budget_seconds,
         watch,
+        target=options.target,
+        kind=options.design,
         seed=options.seed,
         workers=options.workers,
         parametrisation=options.parametrisation,
@@ -75,28 +83,36 @@ def run_loop(options: LoopOptions, lab: Path, watch: Watch, *, confirm: bool = F
     write_json(lab / "fit.json", law.to_json())
     target = choose_target(law, plan, data, parse_target(options.target, plan.largest_flops))
     forecast, receipt = forecast_stage(law, target, lab, options.level)
+    if options.metrics:
+        metric_stage(lab, watch, seed=options.seed)
     if confirm:
         watch.say(f"forecast locked as {receipt.stem}: {forecast.median:.4f} {forecast.interval}; training the target")
         score(receipt, confirm_stage(target, plan, lab, watch))
+        if options.metrics:
+            metric_stage(lab, watch, seed=options.seed)
+    return write_study(lab)
+
+
+def write_study(lab: Path) -> Study:
+    """Read back a lab, and write its summary and its page anew."""
     study = study_of_lab(lab)
     write_json(lab / "summary.json", summarise(study))
     write_report(study, lab / "report.html")
     return study
 
 
-def parse_target(text: str, largest_flops: float) -> float:
-    """Read `10x` (times the largest rung's compute) or a number of FLOPs.
+def metrics_of_lab(lab: Path) -> tuple[MetricStudy, ...]:
+    """What the runs of a lab score on the tasks that they were examined on; where it has a target, with its forecast.
+
+    Then its summary and its page are written anew.
 
     Raises:
-        InputError: neither.
+        Refusal, InputError: there is no law of its loss.
     """
-    try:
-        flops = float(text[:-1]) * largest_flops if text.endswith("x") else float(text)
-    except ValueError:
-        flops = math.nan
-    if not (math.isfinite(flops) and flops > 0):
-        raise InputError(f"--target {text}: give a multiple of the largest rung, such as 10x, or FLOPs, such as 1e15")
-    return flops
+    if (lab / "forecast.json").exists():
+        return write_study(lab).metrics
+    table = read_runs(lab / "runs.csv")
+    return study_metrics(lab, fit(table), None, None, 0.9)
 
 
 def choose_target(law: Fit, plan: Plan, data: Dataset, flops: float) -> TrainConfig:
@@ -152,6 +168,7 @@ def study_of_lab(lab: Path) -> Study:
         basis = "estimated from what the target would take on this machine"
         cost = price_seconds(share * plan.speed.seconds(target), device_here(plan), basis=basis)
         upcoming = replace(upcoming, cost=cost)
+    point = Target(params=forecast.params, tokens=forecast.tokens, flops=forecast.flops)
     notes = (
         [] if gates.probes else ["the budget left no room for the learning-rate gate: the recipe's rates are unchecked"]
     )
@@ -168,6 +185,7 @@ def study_of_lab(lab: Path) -> Study:
         next_refused=refused,
         outcome=score(receipt, landed) if landed is not None and landed.status == "done" else None,
         outcome_run=landed,
+        metrics=study_metrics(lab, law, point, landed, options["level"]),
         cost=costs(plan, target, forecast, seconds, options["hardware"]),
         plan=plan,
         gates=gates,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from chidu import page, plot
+from chidu import metric_page, page, plot
 from chidu.forecast.allocation import Allocation
 from chidu.forecast.cost import Cost
 from chidu.forecast.holdout import budgets
@@ -23,6 +23,7 @@ from chidu.forecast.receipt import Outcome
 from chidu.ladder.gates import GateReport
 from chidu.ladder.plan import Plan
 from chidu.laws.fit import Fit
+from chidu.metrics import MetricStudy
 from chidu.page import Section
 from chidu.runs import Run
 from chidu.store import write_text
@@ -59,6 +60,8 @@ class Study:
     outcome_run: Run | None = None
     cost: Mapping[str, Cost] = field(default_factory=dict)
     """`ladder` (measured), `target` (estimated from the measured speed), `target on h100` and the like."""
+    metrics: tuple[MetricStudy, ...] = ()
+    """What the ladder scores on tasks, and its target will."""
     plan: Plan | None = None
     gates: GateReport | None = None
     datasheet: Mapping[str, Any] | None = None
@@ -92,6 +95,7 @@ def summarise(study: Study) -> dict[str, Any]:
         "target": {name: getattr(forecast, name) for name in ("params", "tokens", "flops")} if forecast else None,
         "forecast": {"median": forecast.median, **forecast.interval.to_json()} if forecast else None,
         "outcome": {name: getattr(outcome, name) for name in ("loss", "error", "inside")} if outcome else None,
+        "metrics": [metric.to_json() for metric in study.metrics],
         "cost": {name: cost.to_json() for name, cost in study.cost.items()},
         "next": study.next_run.to_json() if study.next_run else {"refused": study.next_refused},
         "warnings": list(study.warnings),
@@ -224,6 +228,7 @@ def _facts(study: Study) -> list[tuple[str, str]]:
         facts.append(("forecast", f"{_loss(study, study.forecast.median)}; {_interval_words(study, study.forecast)}"))
     if study.outcome:
         facts.append(("outcome", _outcome_words(study, study.outcome)))
+    facts += [(metric.task, str(metric)) for metric in study.metrics if metric.first]
     if study.allocation:
         facts.append(("split", _split_words(study.allocation)))
     facts += [(f"cost: {name}", _cost_words(cost)) for name, cost in study.cost.items()]
@@ -263,7 +268,7 @@ def print_text(study: Study, console: "Console") -> None:
 def to_html(study: Study) -> str:
     """The study as one page that carries its own script and style, and fetches nothing."""
     makers: tuple[Callable[[Study], Section | None], ...] = (
-        _answer, _law, _curves, _residuals, _split, _gates, _runs, _data, _set_aside, _made
+        _answer, _law, _metrics, _curves, _residuals, _split, _gates, _runs, _data, _set_aside, _made
     )  # fmt: skip
     return page.assemble(study.title, [section for make in makers if (section := make(study)) is not None])
 
@@ -309,6 +314,10 @@ def _law(study: Study) -> Section:
     body += f"<h3>The fitted law: <code>{escape(FORMULAS[law.form])}</code></h3>"
     body += page.table("Parameters of the law", ("parameter", "value", "90% bootstrap interval"), rows)
     return Section("law", "The ladder and the law", lead, body)
+
+
+def _metrics(study: Study) -> Section | None:
+    return metric_page.section(study.metrics)
 
 
 def _curves(study: Study) -> Section | None:

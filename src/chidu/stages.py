@@ -3,6 +3,7 @@
 Each stage writes its file last and whole, and does nothing when that file is there already.
 """
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,10 +12,11 @@ from typing import TYPE_CHECKING, Protocol
 from chidu.config import TrainConfig
 from chidu.data.dataset import MIN_WINDOWS, RECORD, Dataset
 from chidu.data.loader import count_windows
+from chidu.designs import check_kind, parse_target, plan_ladder
 from chidu.errors import InputError, Refusal
 from chidu.ladder.climb import check_data, climb, load_run, training_job, training_jobs
 from chidu.ladder.coordinates import CoordinateCheck, Shapes, coordinate_jobs, read_coordinates
-from chidu.ladder.design import Corpus, design
+from chidu.ladder.design import Corpus
 from chidu.ladder.gates import GateReport, gate_jobs, gate_rungs, read_gates
 from chidu.ladder.launcher import LocalLauncher, Progress
 from chidu.ladder.machine import count_workers, find_device, measure_speed
@@ -23,6 +25,7 @@ from chidu.ladder.rates import RateCheck, sweep
 from chidu.ladder.recipe import Parametrisation, Recipe, recipe_for
 from chidu.ladder.stacking import suit
 from chidu.ladder.trunks import with_shorter
+from chidu.metrics import write_table
 from chidu.runs import Run, RunTable
 from chidu.store import read_json, write_json
 from chidu.tables.read import read_runs
@@ -31,6 +34,7 @@ from chidu.transfer import write_check
 if TYPE_CHECKING:
     from chidu.audit.study import AttentionStudy
     from chidu.model.sampling import Sampling
+    from chidu.tasks.predicting import Decoding
 
 
 class Watch(Protocol):
@@ -52,23 +56,32 @@ def plan_stage(
     budget_seconds: float,
     watch: Watch,
     *,
+    target: str = "10x",
+    kind: str = "auto",
     seed: int = 0,
     workers: int = 0,
     parametrisation: Parametrisation = "mup",
 ) -> Plan:
     """Measure the machine and design the ladder, or read the plan that the same question got before.
 
+    `target` is what it is to forecast, `kind` a design or `auto` (`designs.py`). A plan from before there was a choice
+    answers for any.
+
     Raises:
         InputError: the budget or the corpus is too small, or `path` holds the plan of another question.
     """
+    check_kind(kind)
+    parse_target(target, 1.0)
     if path.exists():
         plan = Plan.load(path)
         asked = (data.id, budget_seconds, seed, parametrisation)
-        if (plan.data, plan.budget_seconds, plan.seed, plan.recipe.parametrisation) == asked:
+        same = (plan.data, plan.budget_seconds, plan.seed, plan.recipe.parametrisation) == asked
+        if same and (not plan.asked or (plan.asked, plan.target) == (kind, target)):
             return plan
+        choice = f", seed {plan.seed}, design {plan.asked} and target {plan.target}" if plan.asked else ""
         raise InputError(
-            f"{path} was made for data {plan.data}, budget {plan.budget_seconds:.0f}s, seed {plan.seed} and the "
-            f"parametrisation {plan.recipe.parametrisation}; delete it, or choose another folder"
+            f"{path} was made for data {plan.data}, budget {plan.budget_seconds:.0f}s, parametrisation "
+            f"{plan.recipe.parametrisation}{choice or f' and seed {plan.seed}'}; delete it, or choose another folder"
         )
     device = find_device()
     recipe = recipe_for(device, parametrisation)
@@ -78,7 +91,7 @@ def plan_stage(
     if count_windows(len(data.unseen), recipe.context) >= MIN_WINDOWS:
         windows += len(data.windows("unseen", recipe.context))
     corpus = Corpus(data.id, data.vocab_size, data.train_tokens, windows * recipe.context)
-    plan = design(budget_seconds, corpus, speed, recipe=recipe, seed=seed)
+    plan = plan_ladder(budget_seconds, corpus, speed, target=target, kind=kind, recipe=recipe, seed=seed)
     plan.save(path)
     return plan
 
@@ -238,6 +251,34 @@ def generate_stage(
             model, tokenizer, begun, tokens=tokens, stops=stops, sampling=sampling, beams=beams,
             length_penalty=length_penalty, sources=sources, stop=loaded.stops or None, start=loaded.start,
         )  # fmt: skip
+
+
+def metric_stage(
+    lab: Path,
+    watch: Watch,
+    *,
+    task: str = "continuation",
+    file: Path | None = None,
+    how: "Decoding | None" = None,
+    limit: int = 0,
+    seed: int = 0,
+    device: str = "",
+    threads: int = 0,
+) -> str:
+    """Examine the finished runs of a lab that were not yet on a task, and write `metrics.csv`; returns its name there.
+
+    Raises:
+        InputError: no ladder, a file at fault, or a task that its models cannot do.
+    """
+    from chidu.tasks.predicting import Decoding
+    from chidu.tasks.rungs import examine_rungs
+    from chidu.training.train import Machine
+
+    machine = Machine(device=device or find_device(), threads=threads or os.cpu_count() or 1)
+    tell = watch.share(f"examining on {task if file is None else file.name}")
+    name = examine_rungs(lab, task, file, tell, how=how or Decoding(), limit=limit, seed=seed, machine=machine)
+    write_table(lab)
+    return name
 
 
 def export_stage(path: Path, out: Path) -> tuple[Path, str]:

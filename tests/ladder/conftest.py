@@ -50,7 +50,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 @pytest.fixture(scope="session")
 def tiny_plan(dataset: Dataset, speed: Speed) -> Plan:
     """Two runs of seconds, of two widths and seeds."""
-    recipe = Recipe(context=64, batch_factor=4.0)
+    recipe = Recipe(context=64, batch_factor=0.5)
 
     def rung(width: int, tokens: int, seed: int = 0, role: Role = "rung") -> Rung:
         return Rung(recipe.config(width, tokens, dataset.vocab_size, dataset.id, seed), width * tokens * 1e-6, role)

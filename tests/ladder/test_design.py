@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chidu.errors import InputError
-from chidu.ladder.design import Corpus, Design, design, schedule_seconds
+from chidu.ladder.design import Corpus, Design, design
 from chidu.ladder.plan import Plan, Speed
+from chidu.ladder.price import ladder_seconds, price_job
 
 LEAST, MOST = Design().bounds
 
@@ -74,7 +75,7 @@ def test_any_plan_keeps_its_promises_or_says_why_not(budget, tokens, vocab, work
         assert re.match(r"a budget of .* is too small|the corpus is smaller than the plan needs", why)
         return
     assert plan.seconds <= budget
-    assert plan.seconds == schedule_seconds([rung.seconds for rung in plan.rungs], workers)
+    assert plan.seconds == ladder_seconds([price_job(rung, speed, 100_000) for rung in plan.rungs], workers)
     assert max(rung.tokens for rung in plan.rungs) <= tokens
     ratios = [rung.tokens / rung.params for rung in plan.rungs]
     assert 0.99 * LEAST < min(ratios) < max(ratios) < 1.05 * MOST
@@ -139,11 +140,3 @@ def test_other_shapes_and_seeds(corpus: Corpus, speed: Speed):
     plan = design(900, corpus, speed, shape=shape, seed=5)
     assert [len(ratios) for ratios in budgets_of(plan)] == [3, 3, 3, 3]
     assert sorted(Counter(rung.config.seed for rung in plan.rungs).items()) == [(5, 12), (6, 1), (7, 1), (8, 1)]
-
-
-def test_the_longest_job_goes_first():
-    assert schedule_seconds([], 2) == 0
-    assert schedule_seconds([3, 1, 2], 1) == 6
-    assert schedule_seconds([1, 1, 2, 4], 2) == 4
-    assert schedule_seconds([5, 4, 3, 3, 3], 2) == 10
-    assert schedule_seconds([1, 2], 8) == 2

@@ -22,7 +22,7 @@ def test_a_plan_prints_its_runs_and_price(plan: Plan):
     assert text.count("\n") == len(plan.rungs) + 1
     assert f"{len(plan.rungs)} runs" in text
     assert "on 2 workers (cpu), of 600 s asked for" in text
-    assert plan.flops == pytest.approx(sum(rung.flops for rung in plan.rungs))
+    assert 0 < plan.flops < sum(rung.flops for rung in plan.rungs)
 
 
 def test_the_law_has_no_probes(plan: Plan):

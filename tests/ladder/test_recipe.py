@@ -97,11 +97,20 @@ def test_the_standard_parametrisation_knows_no_size():
         Recipe(parametrisation="other")  # type: ignore[arg-type]
 
 
-def test_an_older_recipe_keeps_its_rules():
-    old = Recipe.from_json({"name": "chidu-1", "context": 32, "head_dim": 16, "hidden_rate": 0.0034})
-    config = old.config(256, 1e6, 1024, "x")
-    assert (config.model.residual_scale, config.weight_decay, config.eps, config.hidden_eps) == (1, 0.1, 1e-10, 0)
-    assert config.to_json().keys() == RECIPE.config(32, 1e6, 1024, "x").to_json().keys()
+def test_a_plan_of_another_version_is_refused():
+    with pytest.raises(InputError, match="made by the recipe chidu-1"):
+        Recipe.from_json({"name": "chidu-1", "context": 32, "head_dim": 16, "hidden_rate": 0.0034})
+
+
+def test_sizes_can_be_compared_at_equal_tokens():
+    """Without a reference, batch and warm-up follow from the tokens alone."""
+    equal = replace(RECIPE, reference_ratio=0.0)
+    narrow, wide = (equal.config(width, 1e6, 1024, "x") for width in (16, 256))
+    wanted = RECIPE.context * round(RECIPE.batch_factor * 1e6**RECIPE.batch_power / RECIPE.context)
+    for config in (narrow, wide):
+        assert (config.batch_tokens, config.warmup_tokens) == (wanted, 0)
+    assert (narrow.steps, narrow.warmup_steps) == (wide.steps, wide.warmup_steps)
+    assert RECIPE.config(16, 1e6, 1024, "x").batch_tokens < RECIPE.config(256, 1e6, 1024, "x").batch_tokens
 
 
 def test_multiples_of_the_rates():

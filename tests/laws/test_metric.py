@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 from chidu.errors import InputError, Refusal
+from chidu.forecast.metric import forecast_metric
 from chidu.laws.fit import fit
-from chidu.laws.metric import fit_metric, forecast_metric, sigmoid
+from chidu.laws.metric import fit_metric, sigmoid
 from chidu.runs import Run, RunTable
 
 THETA = np.array([0.25, 0.9, 3.0, 2.6])
@@ -79,6 +80,33 @@ def test_the_ends_of_a_share_stay_within_it_and_those_of_others_do_not():
     assert law.draws[:, 1].max() <= 1.0
     points = fit_metric(RunTable(tuple(stretched(run, 130.0, -20.0) for run in runs)), "acc", draws=20)
     assert points.parameters["ceiling"] > 1.0
+
+
+def test_a_metric_at_known_chance_is_said_to_be():
+    rng = np.random.default_rng(0)
+    loss = np.linspace(4.0, 3.2, 14)
+    flat = RunTable(tuple(Run(loss=float(x), extra={"acc": repr(0.25 + 0.01 * rng.standard_normal())}) for x in loss))
+    with pytest.raises(Refusal, match=r"acc stays at chance \(0.25\)"):
+        fit_metric(flat, "acc", chance=0.25)
+
+
+def test_a_metric_that_falls_where_it_should_rise_is_refused():
+    loss = np.linspace(4.0, 3.2, 14)
+    worse = RunTable(tuple(Run(loss=float(x), extra={"acc": repr(float(0.2 * x))}) for x in loss))
+    with pytest.raises(Refusal, match="hardly moves"):
+        fit_metric(worse, "acc", chance=0.25, best=1.0)
+
+
+@pytest.mark.parametrize(("chance", "best"), [(None, 0.5), (0.25, 0.25), (None, float("nan"))])
+def test_ends_that_cannot_be_are_named(chance, best):
+    with pytest.raises(InputError, match=r"of the runs goes from|cannot be"):
+        fit_metric(table(flops=False), "acc", chance=chance, best=best)
+
+
+def test_a_number_of_chidus_own_is_a_metric_too():
+    runs = tuple(replace(run, unseen_bits_per_byte=0.5 * run.loss, extra={}) for run in table(flops=False))
+    law = fit_metric(RunTable(runs), "unseen_bits_per_byte", chance=8.0, best=0.0)
+    assert law.at(2.0) == pytest.approx(1.0, abs=0.05)
 
 
 def stretched(run, factor, shift):

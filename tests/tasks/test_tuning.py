@@ -83,10 +83,10 @@ class Killed(Exception):
     """Stands for a kill."""
 
 
-@pytest.mark.parametrize("lora", [0, 2])
-def test_a_killed_tuning_goes_on_to_the_same_numbers(tmp_path: Path, lora: int) -> None:
+@pytest.mark.parametrize(("lora", "matrix_rate"), [(0, 0.0), (2, 0.0), (0, 0.02)])
+def test_a_killed_tuning_goes_on_to_the_same_numbers(tmp_path: Path, lora: int, matrix_rate: float) -> None:
     train, valid, task = letters(64, 0), letters(16, 1), Translation()
-    config = replace(SHORT, lora=lora, checkpoint_seconds=0.0)
+    config = replace(SHORT, lora=lora, matrix_rate=matrix_rate, checkpoint_seconds=0.0)
 
     def start(out: Path, until: float = 2.0) -> Tuning:
         def tell(doing: str, part: float) -> None:
@@ -118,6 +118,20 @@ def test_an_encoder_guesses_masked_tokens_first(tmp_path: Path) -> None:
     decoder = fresh(replace(TINY, kind="decoder"), Translation(), train)
     with pytest.raises(InputError, match="only an encoder"):
         tune(decoder, Translation(), train, valid, SHORT, tmp_path / "no", masked=True)
+
+
+def test_the_last_weights_are_kept_where_that_is_asked(tmp_path: Path) -> None:
+    train, valid, task = moods(48, 0), moods(16, 1), Classification()
+    shape = replace(TINY, kind="encoder", dense=False)
+    config = replace(SHORT, epochs=12, learning_rate=0.1, keep_last=True)
+    result = tune(fresh(shape, task, train), task, train, valid, config, tmp_path / "out")
+    assert result.best_step == result.steps
+    assert result.valid_loss == result.history[-1]["valid_loss"]
+    loaded = Tuned.load(tmp_path / "out" / MODEL)
+    assert "dense.weight" not in loaded.head.state_dict()
+    assert len(predict(loaded, task, valid)) == len(valid)
+    with pytest.raises(InputError, match="leave it at 0"):
+        replace(SHORT, lora=2, matrix_rate=0.02)
 
 
 def test_only_the_low_rank_change_learns(tmp_path: Path) -> None:

@@ -18,6 +18,8 @@ def fit(
     form: str = "auto",
     group: str | None = None,
     metric: str | None = None,
+    chance: float | None = None,
+    best: float | None = None,
     warmup: int = 0,
     bootstrap: str = "runs",
     profile: Annotated[list[str] | None, Parameter(name="--profile")] = None,
@@ -48,6 +50,10 @@ def fit(
         Fit the runs of this group or family alone.
     metric
         The column that form metric fits.
+    chance
+        What guessing gets of the metric, such as 0.25.
+    best
+        The best value that the metric can have; 1 or 0 of a share, by default.
     warmup
         Steps over which the rate rises before the first row of a run; for form curve.
     bootstrap
@@ -67,18 +73,20 @@ def fit(
         raise InputError(f"--metric goes with --form metric, not {form}")
     if form == "metric" and metric is None:
         raise InputError("--form metric needs --metric, the column to fit")
+    if metric is None and (chance is not None or best is not None):
+        raise InputError("--chance and --best are of a metric: name its column with --metric")
     # a loss curve needs no size of a run, which a table of runs has to say
     table = read_table(runs, ["flops=1", *(column or [])] if form == "curve" else column)
     if metric is not None:
         from chidu.laws.metric import fit_metric
 
-        curve = fit_metric(table, metric, seed=seed)
+        curve = fit_metric(table, metric, chance=chance, best=best, seed=seed)
         return show(json_, curve.to_json(), str(curve))
     if form == "optimum":
         from chidu.laws.optimum import fit_optimum
 
-        best = fit_optimum(table, seed=seed)
-        return show(json_, best.to_json(), str(best))
+        found = fit_optimum(table, seed=seed)
+        return show(json_, found.to_json(), str(found))
     if form == "curve":
         from chidu.laws.curve import curves_of, fit_curves
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from chidu.forecast.backtest import Backtest
     from chidu.forecast.loss import Forecast
     from chidu.forecast.quote import Quote
+    from chidu.forecast.targets import Target
     from chidu.laws.fit import Fit
     from chidu.runs import RunTable
 
@@ -33,6 +34,9 @@ def forecast(
     of: str = "run",
     form: str = "auto",
     group: str | None = None,
+    metric: str = "",
+    chance: float | None = None,
+    best: float | None = None,
     hardware: str = "h100",
     backtest: bool = False,
     lock: bool = False,
@@ -75,6 +79,12 @@ def forecast(
         auto, chinchilla, tied, coupled, frontier, kaplan, overtraining, or repetition (docs/statistics.md).
     group
         Forecast from the runs of this group or family alone.
+    metric
+        Forecast this column, a task's score, through the loss: `--metric accuracy` (docs/statistics.md).
+    chance
+        What guessing gets of that metric, such as 0.25.
+    best
+        The best value that the metric can have; 1 or 0 of a share, by default.
     hardware
         The device to price the target on (see `hardware.yaml`).
     backtest
@@ -95,6 +105,10 @@ def forecast(
     if of not in ("run", "law"):
         raise InputError(f"--of {of}: it is run (where one new run will land) or law (where the curve is)")
     _check_flags(of, lock=lock, receipts=receipts, backtest=backtest)
+    if not metric and (chance is not None or best is not None):
+        raise InputError("--chance and --best are of a metric: name its column with --metric")
+    if metric and (lock or backtest or of != "run"):
+        raise InputError("--metric is neither locked nor backtested: leave out --lock, --backtest and --of")
     wanted = (
         read_targets(targets)
         if targets
@@ -102,6 +116,8 @@ def forecast(
     )
     table = read_table(runs, column)
     law = fit_law(table, form=form, group=group, seed=seed)
+    if metric:
+        return _metric(table, law, wanted, metric, chance, best, level=level, out=out, many=bool(targets), json_=json_)
     answers = forecast_targets(law, wanted, level, of)  # type: ignore[arg-type]
     made, notes = _backtest(table, answers, form=form, group=group, level=level, seed=seed) if backtest else (None, [])
     quotes, unread = _quotes(runs.parent, law, answers, level, made) if of == "run" else ([[]] * len(answers), [])
@@ -129,6 +145,34 @@ def forecast(
         what = str(locked[0]) if targets is None else f"{len(locked)} receipts in {locked[0].parent}"
         lines.append(f"locked: {what}; head of the ledger, to publish: {head}")
     show(json_, values[0] if targets is None else values, "\n".join(lines))
+
+
+def _metric(
+    table: "RunTable",
+    law: "Fit",
+    wanted: "Sequence[Target]",
+    metric: str,
+    chance: float | None,
+    best: float | None,
+    *,
+    level: float,
+    out: Path | None,
+    many: bool,
+    json_: bool,
+) -> None:
+    """Forecast a column of the table through the loss."""
+    from chidu.forecast.metric import forecast_metrics
+    from chidu.forecast.targets import write_forecasts
+    from chidu.laws.metric import fit_metric
+
+    curve = fit_metric(table, metric, chance=chance, best=best, seed=law.seed)
+    answers = forecast_metrics(law, curve, wanted, level)
+    if many and out is not None:
+        write_forecasts(out, wanted, answers)
+    notes = [*table.notes, *law.warnings]
+    lines = [f"{len(answers)} forecasts in {out}"] if many and out is not None else [str(answer) for answer in answers]
+    values = [{**answer.to_json(), "notes": notes} for answer in answers]
+    show(json_, values if many else values[0], "\n".join([*lines, *[f"note: {note}" for note in notes]]))
 
 
 def _check_flags(of: str, *, lock: bool, receipts: Path | None, backtest: bool) -> None:

@@ -12,6 +12,8 @@ def plan(
     *,
     data: Path = Path("lab/data"),
     budget: Duration = 600.0,
+    design: str = "auto",
+    target: str = "10x",
     out: Path = Path("lab/plan.json"),
     workers: int = 0,
     parametrisation: Literal["mup", "standard"] = "mup",
@@ -20,7 +22,9 @@ def plan(
 ) -> None:
     """Measure this machine and choose the runs of a ladder that fits a time.
 
-    Example: `chidu plan --data lab/data --budget 90s --out lab/plan.json`
+    Example: `chidu plan --data lab/data --budget 90s --target 10x --out lab/plan.json`
+
+    Of each design it shows how wide the target's interval is expected to be, and the price, before anything runs.
 
     Parameters
     ----------
@@ -28,6 +32,10 @@ def plan(
         A folder that `chidu data` wrote.
     budget
         Wall-clock time: 90s, 10min, 2h.
+    design
+        Its shape: grid, isoflop, trunk, optimal (searched for the target), or auto, the best of them (docs/recipe.md).
+    target
+        What it is to forecast: a multiple of the largest rung's compute, or FLOPs.
     out
         The plan.
     workers
@@ -40,5 +48,15 @@ def plan(
 
     opened = Dataset.open(data)
     with open_terminal(json_) as watch:
-        made = plan_stage(out, opened, budget, watch, seed=seed, workers=workers, parametrisation=parametrisation)
+        made = plan_stage(
+            out,
+            opened,
+            budget,
+            watch,
+            target=target,
+            kind=design,
+            seed=seed,
+            workers=workers,
+            parametrisation=parametrisation,
+        )
     show(json_, made.to_json(), f"{made}\nplan: {out}")

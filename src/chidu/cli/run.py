@@ -17,10 +17,12 @@ def run(
     out: Path = Path("lab"),
     budget: Duration = 600.0,
     target: str = "10x",
+    design: str = "auto",
     confirm: bool = False,
     vocab_size: int = 1024,
     level: float = 0.9,
     hardware: str = "",
+    metrics: bool = False,
     workers: int = 0,
     parametrisation: Literal["mup", "standard"] = "mup",
     seed: int = 0,
@@ -40,6 +42,8 @@ def run(
         Wall-clock time of the ladder on this machine: 90s, 10min, 2h.
     target
         What to forecast: a multiple of the largest rung's compute, or FLOPs.
+    design
+        The ladder's shape: grid, isoflop, trunk, optimal (searched for the target), or auto, the best of them.
     confirm
         Train the target too, and score the locked forecast.
     vocab_size
@@ -48,6 +52,8 @@ def run(
         Probability that the interval is to hold.
     hardware
         Price the target on this device too (see `hardware.yaml`).
+    metrics
+        Examine every run on how held-out passages go on (task continuation), and forecast the target's score too.
     workers
         Runs side by side; one a core or GPU by default.
     parametrisation
@@ -69,6 +75,8 @@ def run(
                 workers=workers,
                 hardware=hardware,
                 parametrisation=parametrisation,
+                design=design,
+                metrics=metrics,
             ),
             out,
             watch,

@@ -8,6 +8,7 @@ from typing import Any
 
 from chidu.data.tokenizer import import_extra
 from chidu.errors import CorruptError
+from chidu.store import read_json
 
 FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
 """What is kept of a tokenizer, as it was, when a model is saved again."""
@@ -62,6 +63,19 @@ class HubTokenizer:
         """Id of a token by its name."""
         found = self.backend.token_to_id(token)
         return None if found is None else int(found)
+
+    def name_of(self, token: int) -> str | None:
+        """Name of a token by its id."""
+        found = self.backend.id_to_token(token)
+        return None if found is None else str(found)
+
+    @cached_property
+    def bos(self) -> int | None:
+        """Id of the token that begins a text, by `tokenizer_config.json`; None where it names none."""
+        file = self.folder / FILES[1] if self.folder else None
+        named = read_json(file).get("bos_token") if file is not None and file.is_file() else None
+        content = named.get("content") if isinstance(named, dict) else named
+        return self.id_of(content) if isinstance(content, str) else None
 
     @classmethod
     def load(cls, folder: Path, eot: int) -> "HubTokenizer | None":

@@ -122,6 +122,11 @@ def forecast_targets(fit: Fit, targets: Sequence[Target], level: float = 0.9, of
     return out
 
 
+def target_points(fit: Fit, targets: Sequence[Target]) -> Array:
+    """Targets as `Fit.sample` takes them, [T, K]; those that come without a split are split here."""
+    return _points(fit, targets)[0]
+
+
 def _points(fit: Fit, targets: Sequence[Target]) -> tuple[Array, Array]:
     """Targets as the law reads them, [T, K], and which of them were split here, [T]."""
     two = len(fit.inputs) > 1

@@ -170,7 +170,9 @@ def coordinate_jobs(
             params = recipe.params(width, vocab_size)
             config = recipe.config(width, 20 * params, vocab_size, data_id, seed, layers=layers)
             batch = shapes.windows * recipe.context
-            configs.append(replace(config, batch_tokens=batch, tokens=batch * shapes.steps, accumulate=1).to_json())
+            length = batch * shapes.steps
+            short = replace(config, batch_tokens=batch, tokens=length, warmup_tokens=0, accumulate=1)
+            configs.append(short.to_json())
         spec = {"verb": "coordinates", "configs": configs, "steps": shapes.steps}
         done = out / f"coordinates-{hash_json(spec)}.json"
         spec |= {"data": str(data), "out": str(done)}

@@ -1,5 +1,6 @@
 """The plan of a ladder: every run, what it will cost, and what the estimate stands on. JSON in and out."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -29,11 +30,15 @@ class Speed:
     """Runs side by side while it was measured, and in the ladder."""
     device: str
 
-    def seconds(self, config: TrainConfig, evaluation_tokens: int = 0) -> float:
-        """Predict the seconds of one run; evaluating a token costs a third of training on it."""
-        tokens = config.steps * config.batch_tokens + evaluation_tokens // 3
+    def seconds(self, config: TrainConfig, evaluation_tokens: int = 0, steps: int | None = None) -> float:
+        """Predict the seconds of one run, or of so many of its steps: a branch does only those after its branch point.
+
+        Evaluating a token costs a third of training on it.
+        """
+        own = config.steps if steps is None else steps
+        tokens = own * config.batch_tokens + evaluation_tokens // 3
         flops = train_flops(config.model, tokens)
-        return self.overhead + config.steps * self.per_step + tokens * self.per_token + flops * self.per_flop
+        return self.overhead + own * self.per_step + tokens * self.per_token + flops * self.per_flop
 
 
 @dataclass(frozen=True)
@@ -67,6 +72,56 @@ class Rung:
         return {"role": self.role, **seen, "seconds": self.seconds, "config": self.config.to_json()}
 
 
+def ladder_flops(rungs: Sequence[Rung]) -> float:
+    """FLOPs of all runs, 6 * params * tokens; the steps that runs of one trunk share (`trunks.py`) are counted once."""
+    trunks: dict[tuple[str, int], list[Rung]] = {}
+    for rung in rungs:
+        trunks.setdefault((rung.config.trunk, rung.config.eval_every), []).append(rung)
+    total = 0.0
+    for trunk in trunks.values():
+        shared = 0
+        for rung in sorted(trunk, key=lambda rung: (rung.config.branch_step, rung.config.steps)):
+            total += rung.flops * (1 - shared / rung.config.steps)
+            shared = rung.config.branch_step
+    return total
+
+
+@dataclass(frozen=True)
+class Offer:
+    """A design for a budget: what its forecast of the target would be worth, and what it would cost."""
+
+    design: str
+    runs: int
+    largest_flops: float
+    """Compute of its largest rung."""
+    target_flops: float
+    """Compute of its target."""
+    half_width: float
+    """Expected half-width of the target's 90 % interval, of one new run, as a part of the loss."""
+    common_half_width: float
+    """The same for a target that all designs are compared at."""
+    seconds: float
+    """Wall-clock time predicted."""
+    flops: float
+    """6 * params * tokens of all runs, what they share counted once."""
+    share: float
+    """Seconds of all workers over those that the target would take on one."""
+
+    def __str__(self) -> str:
+        """A line of `OFFERS_HEAD`'s table."""
+        return (
+            f"{self.design:9} {self.runs:5} {self.largest_flops:9.2e} {self.target_flops:9.2e} "
+            f"{f'±{self.half_width:.1%}':>9} {f'±{self.common_half_width:.1%}':>10} {self.seconds:8.0f} "
+            f"{self.flops:9.2e} {self.share:8.0%}"
+        )
+
+
+OFFERS_HEAD = (
+    f"{'design':9} {'runs':>5} {'largest':>9} {'target':>9} {'expected':>9} {'at common':>10} {'seconds':>8} "
+    f"{'FLOPs':>9} {'of target':>8}"
+)
+
+
 @dataclass(frozen=True)
 class Plan:
     """A ladder before it is trained."""
@@ -81,6 +136,14 @@ class Plan:
     speed: Speed
     rungs: tuple[Rung, ...]
     seed: int
+    design: str = "isoflop"
+    """Its shape: `isoflop`, `grid`, `trunk` or `optimal`."""
+    asked: str = ""
+    """The design that was asked for, `auto` perhaps; empty in plans from before there was a choice."""
+    target: str = ""
+    """What it was designed to forecast, as it was asked for: `10x`, or FLOPs."""
+    offers: tuple[Offer, ...] = ()
+    """The designs that were compared, each at its price; the one that was taken first."""
 
     @property
     def law_runs(self) -> tuple[Rung, ...]:
@@ -95,7 +158,7 @@ class Plan:
     @property
     def flops(self) -> float:
         """Compute of the whole plan."""
-        return sum(rung.flops for rung in self.rungs)
+        return ladder_flops(self.rungs)
 
     def __str__(self) -> str:
         """Print a table of the runs and their price."""
@@ -109,7 +172,20 @@ class Plan:
             f"{len(self.rungs)} runs, {self.flops:.2e} FLOPs, about {self.seconds:.0f} s on {self.speed.workers} "
             f"workers ({self.speed.device}), of {self.budget_seconds:.0f} s asked for"
         )
-        return "\n".join(lines)
+        return "\n".join([*lines, *self._say_offers()])
+
+    def _say_offers(self) -> list[str]:
+        """The designs that were compared."""
+        if not self.offers:
+            return []
+        common = self.offers[0]
+        return [
+            "",
+            OFFERS_HEAD,
+            *map(str, self.offers),
+            f"design {self.design}: expected half-width of the 90 % interval ±{common.half_width:.1%} of the loss at "
+            f"{common.target_flops:.2e} FLOPs, {common.target_flops / common.largest_flops:.3g} times the largest rung",
+        ]
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -119,6 +195,10 @@ class Plan:
             "budget_seconds": self.budget_seconds,
             "seconds": self.seconds,
             "seed": self.seed,
+            "design": self.design,
+            "asked": self.asked,
+            "target": self.target,
+            "offers": [asdict(offer) for offer in self.offers],
             "speed": asdict(self.speed),
             "rungs": [rung.to_json() for rung in self.rungs],
         }
@@ -148,6 +228,10 @@ class Plan:
                 speed=Speed(**value["speed"]),
                 rungs=tuple(rungs),
                 seed=value["seed"],
+                design=value.get("design", "isoflop"),
+                asked=value.get("asked", ""),
+                target=value.get("target", ""),
+                offers=tuple(Offer(**offer) for offer in value.get("offers", ())),
             )
         except (KeyError, TypeError) as error:
             raise CorruptError(f"{path} is not a plan of chidu ({error}); write one with chidu plan") from None

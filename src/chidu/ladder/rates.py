@@ -5,7 +5,7 @@ A rate that is best at one size and wrong at another bends the law and the forec
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -125,18 +125,19 @@ def sweep(
     """Find the best rate of one shape: a few multiples of the recipe's, and further ones while the best is at an end.
 
     Args:
-        recipe: whose rates are multiplied.
+        recipe: whose rates are multiplied, at a batch that follows from the tokens alone.
         shape: width and layers, None for the recipe's depth.
         tokens: of each run; batch and tokens are the same for every shape.
         data: id and vocabulary size of the data set.
         train: trains configs and returns their runs in the same order.
         seeds: runs at each rate.
     """
+    equal = replace(recipe, reference_ratio=0.0)
     losses: dict[int, float | None] = {}
     wanted = list(FIRST)
     while wanted:
         configs = [
-            recipe.scaled(STEP**k).config(shape[0], tokens, data[1], data[0], seed, layers=shape[1])
+            equal.scaled(STEP**k).config(shape[0], tokens, data[1], data[0], seed, layers=shape[1])
             for k in wanted
             for seed in range(seeds)
         ]

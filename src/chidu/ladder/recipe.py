@@ -43,7 +43,7 @@ class Recipe:
     reference_ratio: float = 7.0
     """Tokens per parameter at which batch and warm-up are derived, for all budgets of a width alike: so they share a
     trunk. A batch that is small for a long run costs steps, not loss; one that is large for a short run costs both, and
-    is noisier. Measured."""
+    is noisier. Measured. 0 takes each run's own tokens: what sizes have in common that are compared at equal tokens."""
     warmup_fraction: float = 0.05
     """Of the reference tokens."""
     decay_fraction: float = 0.3
@@ -112,7 +112,7 @@ class Recipe:
         10. Warm-up as a part of the reference tokens, linear decay to zero as a part of the run (2405.18392).
         """
         model = self.model(width, vocab_size, layers)
-        reference = self.reference_ratio * count_params(model).total
+        reference = self.reference_ratio * count_params(model).total or tokens
         sequences = max(1, round(self.batch_factor * reference**self.batch_power / self.context))
         accumulate = math.ceil(sequences * self.context / self.micro_tokens)
         batch = accumulate * math.ceil(sequences / accumulate) * self.context
@@ -128,7 +128,8 @@ class Recipe:
             learning_rate=embedding_rate,
             hidden_learning_rate=hidden_rate,
             weight_decay=self.weight_decay / narrower,
-            warmup_tokens=self._warmup(reference, batch, tokens),
+            warmup_fraction=self.warmup_fraction,
+            warmup_tokens=self._warmup(reference, batch, tokens) if self.reference_ratio else 0,
             decay_fraction=self.decay_fraction,
             accumulate=accumulate,
             dtype=self.dtype,

@@ -20,11 +20,15 @@ Pooling = Literal["mean", "first"]
 class Classifier(nn.Module):
     """Which class a text is of: one vector for the text, a dense layer with its activation, and a score a class.
 
+    Without `dense` the scores are a linear function of the vector: with few examples a fresh body learns better so.
+
     The activation is tanh on the first token's vector where the body has LayerNorm, as in BERT, else GELU, as in
     EuroBERT (2503.05500), so that both can be loaded by `transformers`.
     """
 
-    def __init__(self, body: Transformer, classes: int, *, pooling: Pooling = "mean", seed: int = 0) -> None:
+    def __init__(
+        self, body: Transformer, classes: int, *, pooling: Pooling = "mean", dense: bool = True, seed: int = 0
+    ) -> None:
         """Put a fresh head on a body, whose weights are shared, not copied."""
         super().__init__()
         if classes < 2:
@@ -33,9 +37,10 @@ class Classifier(nn.Module):
             raise InputError(f"pooling must be one of {get_args(Pooling)}, not {pooling!r}")
         self.body, self.classes, self.pooling = body, classes, pooling
         width = body.config.d_model
-        self.dense, self.out = nn.Linear(width, width), nn.Linear(width, classes)
+        self.dense = nn.Linear(width, width) if dense else None
+        self.out = nn.Linear(width, classes)
         self.activation = torch.tanh if body.config.norm == "layer" else F.gelu
-        initialise([self.dense, self.out], seed)
+        initialise([*([] if self.dense is None else [self.dense]), self.out], seed)
 
     @property
     def config(self) -> ModelConfig:
@@ -47,7 +52,9 @@ class Classifier(nn.Module):
     ) -> Tensor:
         """Scores of the classes, [B, C]; a row is one text, and its padding has segment 0."""
         x_BTD = drop(self, self.body.hidden(tokens_BT, fused, segments=segments, types=types))
-        pooled = drop(self, self.activation(self.dense(pool(x_BTD, segments, self.pooling))))
+        pooled = pool(x_BTD, segments, self.pooling)
+        if self.dense is not None:
+            pooled = drop(self, self.activation(self.dense(pooled)))
         return self.out(pooled)
 
 

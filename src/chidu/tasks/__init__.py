@@ -4,15 +4,38 @@ Metrics, baselines and the reading of files know no torch: only what tunes a mod
 """
 
 from chidu.tasks.answering import Answering
+from chidu.tasks.choice import Choice
 from chidu.tasks.classification import Classification
 from chidu.tasks.coding import Coding
+from chidu.tasks.continuation import Continuation
 from chidu.tasks.generation import Generation
 from chidu.tasks.summarisation import Summarisation
 from chidu.tasks.task import Task
 from chidu.tasks.translation import Translation
 
 TASKS: dict[str, type[Task]] = {
-    task.key: task for task in (Generation, Translation, Answering, Summarisation, Coding, Classification)
+    task.key: task
+    for task in (
+        Generation,
+        Translation,
+        Answering,
+        Summarisation,
+        Coding,
+        Classification,
+        Choice,
+        Continuation,
+    )
 }
 
-__all__ = ["TASKS", "Answering", "Classification", "Coding", "Generation", "Summarisation", "Task", "Translation"]
+__all__ = [
+    "TASKS",
+    "Answering",
+    "Choice",
+    "Classification",
+    "Coding",
+    "Continuation",
+    "Generation",
+    "Summarisation",
+    "Task",
+    "Translation",
+]

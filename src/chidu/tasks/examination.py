@@ -3,11 +3,14 @@
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+from chidu.data.hub_tokenizer import HubTokenizer
 from chidu.data.tokenizer import Tokenizer
 from chidu.errors import InputError
+from chidu.model.text import TextTokenizer
 from chidu.tasks import TASKS
+from chidu.tasks.choice import Choice
 from chidu.tasks.example import Example, Prediction, read_records, split_beside
 from chidu.tasks.generation import Generation
 from chidu.tasks.predicting import Decoding, predict
@@ -68,15 +71,23 @@ def examine(
         InputError: the model cannot do this task.
         Refusal: there is code to run, and no sandbox works here.
     """
-    if isinstance(task, Generation) and isinstance(tuned.tokenizer, Tokenizer):
-        task = replace(task, tokenizer=tuned.tokenizer)
+    task = know_tokenizer(task, tuned.tokenizer)
     predictions = predict(tuned, task, examples, how, tell)
     scores = task.score(examples, predictions, train=train, valid=valid, level=level, seed=seed)
-    return Examination(tuple(scores), tuple(_show(task, examples, predictions)))
+    return Examination(tuple(scores), tuple(show(task, examples, predictions)))
 
 
-def _show(task: Task, examples: Sequence[Example], predictions: Sequence[Prediction]) -> list[Shown]:
-    """Some of the answers, evenly over the file."""
+def know_tokenizer(task: Task, tokenizer: TextTokenizer) -> Task:
+    """The task with the model's tokenizer, where it asks for one."""
+    if isinstance(task, Choice) and isinstance(tokenizer, Tokenizer | HubTokenizer):
+        return replace(task, tokenizer=tokenizer)
+    if isinstance(task, Generation) and isinstance(tokenizer, Tokenizer):
+        return replace(task, tokenizer=tokenizer)
+    return task
+
+
+def show(task: Task, examples: Sequence[Example], predictions: Sequence[Prediction]) -> list[Shown]:
+    """Some of the answers to read, evenly over the file."""
     picked = thin(list(range(len(examples))), SHOWN)
     return [
         Shown(
@@ -99,7 +110,7 @@ def thin(items: list[Any], most: int) -> list[Any]:
     return [items[i * len(items) // most] for i in range(most)]
 
 
-def find_task(key: str, path: Path, *, source: str = "", target: str = "") -> Task:
+def find_task(key: str, path: Path | None, *, source: str = "", target: str = "") -> Task:
     """The task of that key, or the one that the first record of a file looks like.
 
     Raises:
@@ -111,7 +122,9 @@ def find_task(key: str, path: Path, *, source: str = "", target: str = "") -> Ta
         if key not in ("", Translation.key) or not (source and target):
             raise InputError("--source and --target name both fields of a translation file; give both, or none")
         return Translation(source=source, target=target)
-    return TASKS[key or _guess(path)]()
+    if path is None and not key:
+        raise InputError("name a task; without a file nothing says which it is")
+    return TASKS[key or _guess(cast(Path, path))]()
 
 
 def _guess(path: Path) -> str:
@@ -125,6 +138,8 @@ def _guess(path: Path) -> str:
             "translation": {"source", "target"},
             "coding": {"test_list"},
         }
+        if "choices" in record:
+            return "choice"
         if "summaries" in record:
             return "summarisation"
         if {"prompt", "test"} <= set(record):

@@ -29,6 +29,8 @@ class Example:
     """Of a question, the passage that holds the answer."""
     starts: tuple[int, ...] = ()
     """Character in the context at which each target starts; -1 where it does not stand there literally."""
+    choices: tuple[str, ...] = ()
+    """Of multiple choice, what is chosen from; the right one is the target."""
     check: str | None = None
     """Of code, a program that fails unless the answer, run before it, is right."""
     name: str = ""
@@ -45,6 +47,8 @@ class Prediction:
     """Of a class, the probability of each label; empty where the model has none."""
     samples: tuple[str, ...] = ()
     """Further independent draws, the first included; empty where one was asked for."""
+    choice_nats: tuple[float, ...] = ()
+    """Of multiple choice, minus the log-probability of each choice after the prompt."""
     nats: float | None = None
     """Minus the log-probability of the example's source; None where it was not asked for."""
     stopped: bool = True

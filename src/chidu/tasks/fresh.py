@@ -30,6 +30,10 @@ class Shape:
     heads: int = 4
     vocab: int = 5000
     context: int = 96
+    feed_forward: int = 0
+    """Width of the feed-forward's hidden layer; 0 means 8/3 of the width."""
+    dense: bool = True
+    """Whether a classifier has a dense layer before its scores."""
 
     def config(self, vocab_size: int, *, types: int = 0) -> ModelConfig:
         """The model's whole config: feed-forward of 8/3 the width, gated (2002.05202); T5's positions where it has two
@@ -41,7 +45,7 @@ class Shape:
             n_layer=self.layers,
             n_head=self.heads,
             n_kv_head=self.heads,
-            d_ff=-(-8 * self.width // 3 // 32) * 32,
+            d_ff=self.feed_forward or -(-8 * self.width // 3 // 32) * 32,
             context=self.context,
             position="relative" if self.kind == "encoder_decoder" else "rotary",
             activation="geglu" if self.kind == "encoder_decoder" else "swiglu",
@@ -55,10 +59,10 @@ def fresh(shape: Shape, task: Task, train: Sequence[Example], *, seed: int = 0) 
     specials = Specials(tokenizer.vocab_size, eot=tokenizer.eot, blanks=BLANKS)
     way = way_for(task, shape.kind)
     config = shape.config(specials.vocab_size, types=TYPES if way == "span" else 0)
-    return put_head(Tuned(Transformer(config, seed), tokenizer, specials), task, train, seed=seed)
+    return put_head(Tuned(Transformer(config, seed), tokenizer, specials), task, train, seed=seed, dense=shape.dense)
 
 
-def put_head(tuned: Tuned, task: Task, train: Sequence[Example], *, seed: int = 0) -> Tuned:
+def put_head(tuned: Tuned, task: Task, train: Sequence[Example], *, seed: int = 0, dense: bool = True) -> Tuned:
     """The model with the head that a task wants; one that has it already, for the same labels, stays as it is.
 
     Raises:
@@ -70,7 +74,7 @@ def put_head(tuned: Tuned, task: Task, train: Sequence[Example], *, seed: int = 
         raise InputError("all training examples have one label; name a file with two labels or more")
     if tuned.way == way and tuned.labels == labels:
         return tuned
-    return replace(tuned, head=make_head(tuned.body, way, len(labels), seed), labels=labels)
+    return replace(tuned, head=make_head(tuned.body, way, len(labels), seed, dense=dense), labels=labels)
 
 
 def way_for(task: Task, kind: Kind) -> Way:

@@ -15,10 +15,13 @@ from chidu.model.heads import Classifier, SpanReader, best_spans
 from chidu.model.sampling import Sampling
 from chidu.model.text import encode, find_stop
 from chidu.model.transformer import Transformer, next_token_losses
+from chidu.tasks.baselines.likeliest import rated
+from chidu.tasks.choice import Choice, encode_pair
 from chidu.tasks.classification import Classification
 from chidu.tasks.example import Example, Prediction
 from chidu.tasks.generation import Generation
 from chidu.tasks.lessons import by_length, classified_text, pad
+from chidu.tasks.likelihood import rate_continuations
 from chidu.tasks.passages import Passage, read_passages
 from chidu.tasks.task import Task
 from chidu.tasks.tuned import Tuned
@@ -79,6 +82,8 @@ def predict(
         raise InputError("an encoder without a head answers nothing; tune it first: chidu tune")
     if isinstance(task, Classification):
         raise InputError("the model has no labels; tune it on a training file first: chidu tune")
+    if isinstance(task, Choice):
+        return _choose(tuned, task, examples, tell)
     written = _write(tuned, task, examples, how, tell)
     if isinstance(task, Generation) and tuned.body.config.kind == "decoder":
         nats = text_nats(tuned, [example.source for example in examples], tell)
@@ -133,6 +138,16 @@ def _spans(head: SpanReader, passages: Sequence[Passage], longest: int) -> tuple
     starts, ends = starts.log_softmax(dim=-1), ends.log_softmax(dim=-1)
     spans, scores = best_spans(starts, ends, allowed, longest=longest)
     return spans.tolist(), scores.tolist()
+
+
+def _choose(tuned: Tuned, task: Task, examples: Sequence[Example], tell: Tell) -> list[Prediction]:
+    """The likeliest choice after each prompt, and how likely each is."""
+    pairs = [
+        encode_pair(tuned.tokenizer, task.prompt(example), choice) for example in examples for choice in example.choices
+    ]
+    pairs = [(before or [tuned.tokenizer.eot], after) for before, after in pairs]
+    found = iter(rate_continuations(tuned.body, pairs, start=tuned.start, tell=tell))
+    return [rated(example, [next(found).nats for _ in example.choices]) for example in examples]
 
 
 def _write(tuned: Tuned, task: Task, examples: Sequence[Example], how: Decoding, tell: Tell) -> list[Prediction]:

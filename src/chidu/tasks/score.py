@@ -5,7 +5,7 @@ from typing import Any
 
 from chidu import __version__
 from chidu.errors import InputError
-from chidu.stats import Interval
+from chidu.stats import Interval, quantile_interval
 from chidu.tasks.measure import Measure, Whole, interval_of, margin_of
 
 LEVEL = 0.95
@@ -36,17 +36,25 @@ class Score:
     task: str
     metric: str
     value: float
-    interval: Interval
-    """Bootstrap over the examples."""
+    interval: Interval | None
+    """Bootstrap over the examples; None where another harness gives neither sums nor a standard error."""
     count: int
     """Examples."""
     signature: str
     """What reproduces the number: settings of the metric and of the bootstrap, versions."""
     baseline: BaselineScore | None = None
+    standard_error: float | None = None
+    """Sd of the bootstrap, or what another harness says it is."""
+    chance: float | None = None
+    """What guessing gets, where that is known."""
+    best: float | None = None
+    """The best value that there can be, where there is one."""
 
     def __str__(self) -> str:
         """One line, two with a baseline."""
-        line = f"{self.metric} {self.value:.4g} {self.interval} (n {self.count}; {self.signature})"
+        error = "" if self.standard_error is None else f" ± {self.standard_error:.2g}"
+        ends = "" if self.interval is None else f" {self.interval}"
+        line = f"{self.metric} {self.value:.4g}{error}{ends} (n {self.count}; {self.signature})"
         if self.baseline is None:
             return line
         best = self.baseline
@@ -54,7 +62,7 @@ class Score:
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
-        value = {**asdict(self), "interval": self.interval.to_json()}
+        value = {**asdict(self), "interval": self.interval.to_json() if self.interval else None}
         return {**value, "baseline": self.baseline.to_json() if self.baseline else None}
 
 
@@ -66,6 +74,9 @@ class Metric:
     measure: Measure
     settings: str = ""
     lower_is_better: bool = False
+    chance: float | None = None
+    """See `Score`."""
+    best: float | None = None
 
 
 def make_score(
@@ -84,7 +95,7 @@ def make_score(
     """
     if not 0 < level < 1:
         raise InputError(f"--level {level}: it lies between 0 and 1, such as {LEVEL}")
-    interval = interval_of(metric.measure, level, seed)
+    draws = metric.measure.draws(seed)
     beside = None
     if baseline is not None:
         name, other = baseline
@@ -96,7 +107,16 @@ def make_score(
             dict(chosen_among or {}),
         )
     return Score(
-        task, metric.name, metric.measure.value(), interval, metric.measure.count, sign(metric, level, seed), beside
+        task=task,
+        metric=metric.name,
+        value=metric.measure.value(),
+        interval=quantile_interval(draws, level),
+        count=metric.measure.count,
+        signature=sign(metric, level, seed),
+        baseline=beside,
+        standard_error=float(draws.std(ddof=1)),
+        chance=metric.chance,
+        best=metric.best,
     )
 
 

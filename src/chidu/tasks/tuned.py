@@ -81,6 +81,7 @@ class Tuned:
                 "specials": self.specials.to_json() if self.specials else None,
                 "start_token": self.start_token,
                 "foreign_eot": self.tokenizer.eot if foreign else None,
+                "dense": not (isinstance(self.head, Classifier) and self.head.dense is None),
             }
             write_json(beside / ABOUT, {**about, "sha256": hash_file(beside / WEIGHTS)})
 
@@ -100,7 +101,7 @@ class Tuned:
             specials = Specials(**about["specials"]) if about["specials"] else None
             labels, way, expected = tuple(about["labels"]), about["way"], about["sha256"]
             start, eot = about["start_token"], about["foreign_eot"]
-            head = make_head(Transformer(config), way, len(labels))
+            head = make_head(Transformer(config), way, len(labels), dense=about.get("dense", True))
             if hash_file(folder / WEIGHTS) != expected:
                 raise ValueError("its checksum is not the recorded one")
             head.load_state_dict(load_file(folder / WEIGHTS))
@@ -111,8 +112,8 @@ class Tuned:
         return cls(head.eval(), tokenizer, specials, labels, start)
 
 
-def make_head(body: Transformer, way: Way, labels: int, seed: int = 0) -> Head:
-    """Put the head on that answers in this way."""
+def make_head(body: Transformer, way: Way, labels: int, seed: int = 0, *, dense: bool = True) -> Head:
+    """Put the head on that answers in this way; `dense` is of a classifier."""
     if way == "label":
-        return Classifier(body, max(2, labels), seed=seed)
+        return Classifier(body, max(2, labels), dense=dense, seed=seed)
     return SpanReader(body, seed=seed) if way == "span" else body

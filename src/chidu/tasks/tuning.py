@@ -256,7 +256,7 @@ class _Job:
         self.history.append({"step": self.step, "train_loss": train_loss, "valid_loss": loss})
         if not math.isfinite(loss):
             raise TrainingError(f"the validation loss was {loss} at step {self.step}; lower --rate")
-        if loss < self.best_loss:
+        if loss < self.best_loss or self.config.keep_last:
             self.best_loss, self.best_step, self.worse = loss, self.step, 0
             save_best(self.out, self.step, self.head)
         else:

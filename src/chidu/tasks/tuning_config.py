@@ -11,7 +11,7 @@ Dtype = Literal["float32", "bfloat16"]
 
 @dataclass(frozen=True, kw_only=True)
 class TuneConfig:
-    """One tuning with AdamW; at least one of `epochs` and `minutes` bounds it."""
+    """One tuning with AdamW or Muon; at least one of `epochs` and `minutes` bounds it."""
 
     epochs: float = 4.0
     """Passes over the training examples; 0 leaves them unbounded."""
@@ -26,6 +26,9 @@ class TuneConfig:
     embedding_factor: float = 1.0
     """Rate of embeddings and norms over that of the matrices. A fresh model wants about 10: its embeddings start small,
     and each row learns only where its token stands (2203.03466, table 8)."""
+    matrix_rate: float = 0.0
+    """Peak rate of Muon (`training/muon.py`) for the matrices of the blocks, about 0.02; 0 leaves them to AdamW. Of
+    fresh models, for a few passes: a step costs a tenth more and is worth nearly two."""
     final_rate: float = 0.02
     """Last rate as a part of the peak."""
     warmup_fraction: float = 0.06
@@ -43,6 +46,9 @@ class TuneConfig:
     """Most batches of the validation split, evenly over it, that are judged each time; 0 means all."""
     patience: int = 4
     """Evaluations without a better one after which the tuning ends; 0 goes on to the end of the budget."""
+    keep_last: bool = False
+    """Keep the last weights rather than those of the least validation loss: a classifier that is trained to the end is
+    too sure of itself, so that its loss rises, and is right more often all the same."""
     checkpoint_seconds: float = 60.0
     dtype: Dtype = "float32"
     """Arithmetic of the matrix products."""
@@ -64,9 +70,11 @@ class TuneConfig:
         for name in ("dropout", "smoothing", "warmup_fraction", "final_rate", "beta2"):
             if not 0 <= getattr(self, name) < 1:
                 raise InputError(f"{name} must lie in [0, 1), not {getattr(self, name)!r}")
-        for name in ("length", "lora", "patience", "valid_batches", "weight_decay", "seed"):
+        for name in ("length", "lora", "patience", "valid_batches", "weight_decay", "matrix_rate", "seed"):
             if getattr(self, name) < 0:
                 raise InputError(f"{name} must not be negative, not {getattr(self, name)!r}")
+        if self.lora and self.matrix_rate:
+            raise InputError("matrix_rate is Muon's, for whole matrices; with lora leave it at 0")
         if self.dtype not in get_args(Dtype):
             raise InputError(f"dtype must be one of {get_args(Dtype)}, not {self.dtype!r}")
 

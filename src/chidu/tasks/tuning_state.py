@@ -8,35 +8,37 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+from torch.nn import Parameter
 
 from chidu.errors import CorruptError, InputError
 from chidu.store import hash_file, read_json, write_folder, write_json
 from chidu.tasks.tuned import Head
 from chidu.tasks.tuning_config import TuneConfig
+from chidu.training.muon import Muon
 
 WEIGHTS, MOMENTS, STATE = "model.safetensors", "optimizer.safetensors", "state.json"
-MOMENT_NAMES = ("step", "exp_avg", "exp_avg_sq")
 
 
 def make_optimizer(head: Head, config: TuneConfig) -> torch.optim.AdamW:
-    """AdamW on what learns: matrices decay; embeddings, norms and biases do not."""
+    """AdamW, or Muon for the matrices of the blocks; matrices decay, embeddings, norms and biases do not."""
     learning = {name: weight for name, weight in head.named_parameters() if weight.requires_grad}
-    decays = [name for name, weight in learning.items() if weight.dim() == 2 and "embedding" not in name]
+    decays = {name for name, weight in learning.items() if weight.dim() == 2 and "embedding" not in name}
+    turned = {name for name in decays if "blocks." in name} if config.matrix_rate else set()
     groups = [
-        {
-            "params": [learning[name] for name in decays],
-            "peak": config.learning_rate,
-            "weight_decay": config.weight_decay,
-        },
-        {
-            "params": [weight for name, weight in learning.items() if name not in set(decays)],
-            "peak": config.learning_rate * config.embedding_factor,
-            "weight_decay": 0.0,
-        },
+        _group(learning, turned, config.matrix_rate, config.weight_decay, orthogonal=True),
+        _group(learning, decays - turned, config.learning_rate, config.weight_decay),
+        _group(learning, set(learning) - decays, config.learning_rate * config.embedding_factor, 0.0),
     ]
-    return torch.optim.AdamW(
-        [group for group in groups if group["params"]], lr=0.0, betas=(0.9, config.beta2), fused=True
-    )
+    kind = Muon if config.matrix_rate else torch.optim.AdamW
+    return kind([group for group in groups if group["params"]], lr=0.0, betas=(0.9, config.beta2), fused=True)
+
+
+def _group(
+    learning: dict[str, Parameter], names: set[str], peak: float, decay: float, *, orthogonal: bool = False
+) -> dict[str, Any]:
+    """Weights that learn alike, in the model's order."""
+    weights = [weight for name, weight in learning.items() if name in names]
+    return {"params": weights, "peak": peak, "weight_decay": decay, "orthogonal": orthogonal}
 
 
 def newest_state(out: Path) -> Path | None:
@@ -52,7 +54,7 @@ def save_state(out: Path, step: int, head: Head, optimizer: torch.optim.Optimize
         f"{key}.{name}": optimizer.state[weight][key].detach().cpu().contiguous()
         for name, weight in head.named_parameters()
         if weight.requires_grad and weight in optimizer.state
-        for key in MOMENT_NAMES
+        for key in sorted(optimizer.state[weight])
     }
     with write_folder(folder) as beside:
         _save(_weights(head), beside / WEIGHTS)
@@ -79,7 +81,10 @@ def restore_state(folder: Path, head: Head, optimizer: torch.optim.Optimizer) ->
         moments = load_file(folder / MOMENTS)
         for name, weight in head.named_parameters():
             if weight.requires_grad:
-                optimizer.state[weight] = {key: moments[f"{key}.{name}"].to(weight.device) for key in MOMENT_NAMES}
+                own = {key.partition(".")[0]: value for key, value in moments.items() if key.partition(".")[2] == name}
+                if not own:
+                    raise ValueError(f"the moments of {name} are missing")
+                optimizer.state[weight] = {key: value.to(weight.device) for key, value in own.items()}
     except (InputError, OSError, KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
         raise CorruptError(f"{folder} is damaged ({error}); delete it and rerun") from None
     return state

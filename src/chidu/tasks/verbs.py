@@ -6,11 +6,14 @@ from pathlib import Path
 from typing import cast, get_args
 
 from chidu.config import Kind
+from chidu.data.dataset import RECORD
 from chidu.errors import InputError
-from chidu.tasks.examination import Examination, examine, read_split, thin
+from chidu.tasks.continuation import Continuation
+from chidu.tasks.examination import Examination, examine, know_tokenizer, read_split, thin
 from chidu.tasks.example import Example
 from chidu.tasks.fresh import Shape, fresh, put_head
 from chidu.tasks.predicting import Decoding
+from chidu.tasks.rungs import own_sheet
 from chidu.tasks.task import Task
 from chidu.tasks.tuned import ABOUT, Tuned
 from chidu.tasks.tuning import MODEL, tune
@@ -49,7 +52,7 @@ def tune_model(
 
 def examine_model(
     model: str,
-    file: Path,
+    file: Path | None,
     tell: Tell,
     *,
     task: Task,
@@ -63,16 +66,38 @@ def examine_model(
 ) -> Examination:
     """Examine a model on a task file; what baselines learn from is named, or lies beside it.
 
+    Without a file the task is the continuation of the held-out passages of the lab that the model lies in.
+
     Raises:
         InputError: a file is at fault, or the model cannot do the task.
         Refusal: there is code to run, and no sandbox works here.
     """
-    examples = thin(task.examples(file), limit)
-    learnt, chosen_on = read_split(task, train, file, "train"), read_split(task, valid, file, "valid")
+    examples: Sequence[Example] = []
+    if file is not None and not isinstance(task, Continuation):
+        examples = thin(task.examples(file), limit)  # a file's faults are told before a model is loaded
     prepare_machine(machine)
     tuned = open_model(model, task, [], Shape(), seed)
     tuned.head.to(machine.device)
+    task = know_tokenizer(task, tuned.tokenizer)
+    if file is None:
+        sheet = own_sheet(find_lab(Path(model)), limit)
+        examples, learnt, chosen_on = sheet.examples, sheet.train, sheet.valid
+    else:
+        examples = examples or thin(task.examples(file), limit)
+        learnt, chosen_on = read_split(task, train, file, "train"), read_split(task, valid, file, "valid")
     return examine(tuned, task, examples, train=learnt, valid=chosen_on, how=how, level=level, seed=seed, tell=tell)
+
+
+def find_lab(model: Path) -> Path:
+    """The lab that a model is: itself, or the one that a run's folder or a checkpoint lies in.
+
+    Raises:
+        InputError: there is none.
+    """
+    for folder in (model, *model.resolve().parents[:3]):
+        if (folder / "data" / RECORD).is_file():
+            return folder
+    raise InputError(f"{model} lies in no lab with held-out text; name a file of text to make questions of")
 
 
 def open_model(model: str, task: Task, train: Sequence[Example], shape: Shape, seed: int) -> Tuned:

@@ -17,7 +17,7 @@ BINS = 15
 
 def accuracy(answers: Sequence[str], labels: Sequence[str]) -> Metric:
     """Share of right labels, 0 to 1."""
-    return Metric("accuracy", mean_of(_equal(answers, labels)))
+    return Metric("accuracy", mean_of(_equal(answers, labels)), best=1.0)
 
 
 def macro_f1(answers: Sequence[str], labels: Sequence[str]) -> Metric:
@@ -31,7 +31,7 @@ def macro_f1(answers: Sequence[str], labels: Sequence[str]) -> Metric:
         hits, both = np.split(sums, 2)
         return float(np.mean(2 * hits[both > 0] / both[both > 0]))
 
-    return Metric("macro-F1", Tally(rows, of_sums), f"labels:{len(names)}")
+    return Metric("macro-F1", Tally(rows, of_sums), f"labels:{len(names)}", best=1.0)
 
 
 def calibration_error(probabilities: Sequence[Mapping[str, float]], labels: Sequence[str]) -> Metric:

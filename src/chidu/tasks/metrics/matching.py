@@ -49,8 +49,8 @@ def match(answers: Sequence[str], references: References, by_character: bool) ->
     shared = np.array([shared_f1(answer, options, by_character) for answer, options in pairs])
     settings = f"unit:{'characters' if by_character else 'words'}|references:best|normalised:squad"
     return [
-        Metric("F1", mean_of(100 * shared), settings),
-        Metric("exact match", mean_of(100 * hits), settings),
+        Metric("F1", mean_of(100 * shared), settings, best=100.0),
+        Metric("exact match", mean_of(100 * hits), settings, best=100.0),
     ]
 
 

@@ -38,4 +38,4 @@ def _metric(name: str, scorer: Any, answers: Sequence[str], references: Referenc
     def of_sums(sums: Array) -> float:
         return float(scorer._compute_score_from_stats([int(value) for value in np.rint(sums)]).score)
 
-    return Metric(name, Tally(rows, of_sums), str(scorer.get_signature()))
+    return Metric(name, Tally(rows, of_sums), str(scorer.get_signature()), best=100.0)

@@ -27,7 +27,7 @@ def pass_at_k(samples: int, passed: int, k: int) -> float:
 def passes(samples_N: Sequence[int], passed_N: Sequence[int], k: int) -> Metric:
     """pass@k over problems, 0 to 1."""
     values = [pass_at_k(samples, passed, k) for samples, passed in zip(samples_N, passed_N, strict=True)]
-    return Metric(f"pass@{k}", mean_of(np.array(values)), f"samples:{min(samples_N)}|estimator:unbiased")
+    return Metric(f"pass@{k}", mean_of(np.array(values)), f"samples:{min(samples_N)}|estimator:unbiased", best=1.0)
 
 
 def parses(program: str) -> bool:

@@ -32,7 +32,9 @@ def rouge(answers: Sequence[str], references: References, by_character: bool | N
     rows = np.array(rouge_rows(answers, references, by_character))
     unit = "characters" if by_character else "words,stemmed"
     settings = f"unit:{unit}|references:best|rouge-score:{version('rouge-score')}"
-    return [Metric(name, mean_of(100 * column), settings) for name, column in zip(KINDS, rows.T, strict=True)]
+    return [
+        Metric(name, mean_of(100 * column), settings, best=100.0) for name, column in zip(KINDS, rows.T, strict=True)
+    ]
 
 
 def rouge_rows(answers: Sequence[str], references: References, by_character: bool) -> list[tuple[float, float, float]]:
