@@ -22,6 +22,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -108,7 +109,7 @@ def train_all(
     configs: Sequence[TrainConfig], data: Dataset, folder: Path, asked: argparse.Namespace
 ) -> tuple[dict[str, list[float]], dict[str, float]]:
     """Held-out losses of each way, a seed each, and the seconds they took."""
-    train.compile_blocks = lambda model: compile_blocks(model, asked.compiler)
+    train.compile_blocks = partial(compile_blocks, backend=asked.compiler)  # type: ignore[assignment]
     can = passes.can_write_out
 
     def lone(machine: Machine = QUIET, written_out: bool = False, **changes: Any) -> Callable[[str], list[float]]:
