@@ -15,7 +15,7 @@ by bisection of the log of its largest run, and the FLOPs are compared, 6 * para
 - `cosine-isoflop`: four amounts of compute a factor of three apart, each at five ratios; no sweep is counted.
 
 The noise of a run is the same for all of them. Runs that cost more than the target itself are no ladder: a usual design
-that does not reach the width below that is written as "over the target".
+that does not reach the width below that is listed without a price.
 
 Bar: chidu's ladder takes at most 40 % of the FLOPs of the usual one (`cosine-20`) at both distances.
 
