@@ -2,11 +2,11 @@
 
 The target is fixed, compute-optimal at 20 tokens per parameter. Two half-widths of its 90 % interval are asked for:
 what `cosine-20` is expected to reach with its largest run at 1/10 of the target's compute, and at 1/30. *Any* ladder
-may spend what it likes on them, a larger one simply comes nearer to the target; for each the budget that just reaches the
-width is found by bisection, by the expected half-width of `chidu plan` (`prior_beliefs.py`). The FLOPs are compared,
-6 * params * tokens, shared steps once. Each ladder found is then played through: laws are drawn from the priors, its
-losses made up with a run's noise, the same for all ladders, and the forecast's own posterior is inferred; the table has
-its mean half-width, how often the made outcome is inside, and how far the median is off.
+may spend what it likes on them, a larger one simply comes nearer to the target; for each the budget that just reaches
+the width is found by bisection, by the expected half-width of `chidu plan` (`prior_beliefs.py`). The FLOPs are
+compared, 6 * params * tokens, shared steps once. Each ladder found is then played through: laws are drawn from the
+priors, its losses made up with a run's noise, the same for all ladders, and the forecast's own posterior is inferred;
+the table has its mean half-width, how often the made outcome is inside, and how far the median is off.
 
 - `chidu`: the optimal design of `chidu plan` with its trunks; the probes of the rate and the replicates count.
 - `cosine-20`: separate runs with a cosine each, at 20 tokens per parameter, five sizes a factor of two in FLOPs apart.
