@@ -305,7 +305,7 @@ def chidu_step(size: Size, dtype: str, compiled: bool) -> Step:
         "d_ff": size.hidden,
     }
     config = TrainConfig(
-        model=ModelConfig(vocab_size=size.vocabulary, context=CONTEXT, n_head=heads, n_kv_head=heads, **shape),
+        model=ModelConfig(vocab_size=size.vocabulary, context=CONTEXT, **shape),
         data="none",
         tokens=size.tokens,
         batch_tokens=size.tokens,

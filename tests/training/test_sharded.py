@@ -6,6 +6,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,15 +21,25 @@ from chidu.training.checkpoint import load_model
 from chidu.training.sharded import check_shares, own_share
 from chidu.training.train import Machine, train
 
+LONG = 300.0
+"""Seconds after which something hangs; on two free cores it takes ten."""
 
-def start(folder: Path, config, data: Path, **machine: object) -> "subprocess.Popen[str]":
-    """Both processes of a job, by torchrun."""
+
+@contextmanager
+def start(folder: Path, config, data: Path, **machine: object) -> Iterator["subprocess.Popen[str]"]:
+    """Both processes of a job, by torchrun; killed at the end if they are still there."""
     job = {"verb": "train", "config": config.to_json(), "data": str(data), "out": str(folder / "run")}
     write_json(folder / "job.json", {**job, "machine": {"tensorboard": False, **machine}})
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     command += ["-m", "chidu.training", str(folder / "job.json")]
-    return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    running = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    try:
+        yield running
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(running.pid, signal.SIGKILL)
+        running.communicate()
 
 
 def losses(out: Path) -> list[float]:
@@ -38,15 +50,14 @@ def test_two_processes_train_what_one_does(make_config, dataset, tmp_path: Path)
     """Also after a kill: the record, the log and the weights are those of one process, to rounding."""
     config = make_config(tokens=60 * 256, eps=1e-3, average=0.5)  # a small eps blows rounding up
     train(config, dataset, tmp_path / "one", Machine(tensorboard=False))
-    killed, begun = start(tmp_path, config, dataset.folder, checkpoint_seconds=0.0), time.monotonic()
-    while killed.poll() is None and not list((tmp_path / "run").glob("shards-*/state.json")):
-        assert time.monotonic() - begun < 100
-        time.sleep(0.02)
-    os.killpg(killed.pid, signal.SIGKILL)
-    killed.communicate()
-    going_on = start(tmp_path, config, dataset.folder, checkpoint_seconds=1e9)
-    _, words = going_on.communicate(timeout=100)
-    assert going_on.returncode == 0, words
+    with start(tmp_path, config, dataset.folder, checkpoint_seconds=0.0) as killed:
+        begun = time.monotonic()
+        while killed.poll() is None and not list((tmp_path / "run").glob("shards-*/state.json")):
+            assert time.monotonic() - begun < LONG
+            time.sleep(0.02)
+    with start(tmp_path, config, dataset.folder, checkpoint_seconds=1e9) as going_on:
+        _, words = going_on.communicate(timeout=LONG)
+        assert going_on.returncode == 0, words
     runs = [Run.from_json(read_json(tmp_path / name / "run.json")) for name in ("one", "run")]
     assert runs[1].loss == pytest.approx(runs[0].loss, rel=1e-5)
     assert replace(runs[1], extra={}, loss=0, loss_se=0, bits_per_byte=0, unseen_loss=0, unseen_bits_per_byte=0) == (

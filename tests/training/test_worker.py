@@ -121,6 +121,22 @@ def test_a_stack_is_done_to_the_records_of_all(do_job, make_config, tmp_path: Pa
     assert len(set(names)) == 2
 
 
+def test_a_run_does_not_load_the_compiler(make_config, dataset, tmp_path: Path):
+    """Its front end takes longer to load than torch."""
+    job = {
+        "verb": "train",
+        "config": make_config().to_json(),
+        "data": str(dataset.folder),
+        "out": str(tmp_path / "run"),
+    }
+    write_json(tmp_path / "job.json", {**job, "machine": {"tensorboard": False, "checkpoint_seconds": 0}})
+    code = "import sys; from chidu.training.__main__ import main; code = main()\n"
+    code += "sys.exit(code or bool({'torch._dynamo', 'torch._inductor'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "job.json")], timeout=100)
+    assert done.returncode == 0
+    assert (tmp_path / "run" / "run.json").exists()
+
+
 def test_jobs_named_on_stdin_are_done_in_turn(make_config, dataset, tmp_path: Path):
     """Until one fails; what it says stands beside its file. The second run's numbers do not know of the first."""
     files = []

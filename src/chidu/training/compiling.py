@@ -15,9 +15,9 @@ LONG = {"cpu": 1e14, "cuda": 1e16}
 
 
 def wants_compiler(config: TrainConfig, device: str, wish: Compile) -> bool:
-    """Whether a run's blocks are compiled: as wished, else where the run is long and compiled code faster.
+    """Whether a run's blocks are compiled: as wished, else where the run is long and compiled code gains most.
 
-    On a CPU that is so in bfloat16; float32 is written out by hand, which was as fast (docs/LOG.md).
+    On a CPU that is bfloat16; in float32 it gains little more than being written out (docs/LOG.md).
     """
     if wish != "auto":
         return wish == "on"
