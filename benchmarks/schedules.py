@@ -5,7 +5,7 @@ the same config from its first step; the cosine run has the same length and peak
 deviation of three seeds at the smallest budget. Bar: branch and lone run differ by no more than twice the spread, at
 every size and budget (they are the same to the bit on one machine). Beside it, what the trunk saves.
 
-    python benchmarks/schedules.py [--data ../shared/data] [--widths 16 24 40] [--ratios 5 10 20] [--rates 1] [--check]
+    python benchmarks/schedules.py [--data ../shared/data] [--widths 16 24 32] [--ratios 5 10 20] [--rates 1] [--check]
 """
 
 import argparse
@@ -32,7 +32,7 @@ def main() -> int:
     """Train what is missing, compare, write, judge."""
     record.use_one_thread()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--widths", type=int, nargs="+", default=[16, 24, 40])
+    parser.add_argument("--widths", type=int, nargs="+", default=[16, 24, 32])
     parser.add_argument("--ratios", type=float, nargs="+", default=[5.0, 10.0, 20.0], help="tokens per parameter")
     parser.add_argument("--rates", type=float, nargs="+", default=[1.0], help="multiples of the cosine runs' rates")
     add_options(parser)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import chidu.cli
+from chidu.config import TrainConfig
 from chidu.data.dataset import Dataset
 from chidu.data.prepare import prepare
 from chidu.errors import InputError
@@ -20,6 +21,7 @@ from chidu.ladder.plan import Plan, Rung, Speed
 from chidu.ladder.recipe import Recipe
 from chidu.laws.fit import Fit, fit
 from chidu.loop import choose_target, parse_target
+from chidu.metrics import read_scores
 from chidu.runs import Run, RunTable
 from chidu.store import read_json
 
@@ -121,7 +123,7 @@ def test_every_file_of_a_lab_is_documented(lab: Path) -> None:
             first,
             *[name if "/" in name else f"{first.rpartition('/')[0]}/{name}".lstrip("/") for name in others],
         ]
-    wild = {"ID": "[0-9a-f]{12}", "HASH": "[0-9a-f]{12}", "STEP": r"\d+", "NNNNN": r"\d{5}"}
+    wild = {"ID": "[0-9a-f]{12}", "HASH": "[0-9a-f]{12}", "STEP": r"\d+", "NNNNN": r"\d{5}", "NAME": r"[\w.-]+"}
     patterns = []
     for name in known:
         pattern = re.escape(name).replace(r"\{train,passages,unseen\}", "(train|passages|unseen)")
@@ -146,6 +148,45 @@ def test_verbs_read_the_lab(lab: Path, cli: Cli, tmp_path: Path) -> None:
         json.loads(out)
     assert (tmp_path / "report.html").stat().st_size > 0
     assert (tmp_path / "exported" / "model.safetensors").exists()
+
+
+def test_every_run_is_examined_and_the_score_forecast(lab: Path, cli: Cli) -> None:
+    runs = (lab / "runs.csv").read_bytes()
+    code, out, err = cli("eval", lab, "continuation", "--ladder", "--limit", "200", "--json")
+    made = read_scores(lab)[0]
+    assert (made.name, made.count, len(made.scores)) == ("continuation", 166, len(RUNGS) + 1)
+    studies = json.loads((lab / "summary.json").read_text(encoding="utf-8"))["metrics"]
+    first = next(study for study in studies if study["metric"] == "accuracy")
+    assert first["chance"] == pytest.approx(0.25)
+    assert len(first["values"]) == len(RUNGS)
+    assert first["landed"]["value"] == made.scores[read_target(lab)]["accuracy"]["value"]
+    if first["refused"]:  # six runs of a second each may well be at chance
+        assert (code, out) == (3, "")
+        assert first["refused"] in err
+    else:
+        assert (code, err) == (0, "")
+        assert json.loads(out)["metrics"] == studies
+    assert "What it will be able to do" in (lab / "report.html").read_text(encoding="utf-8")
+    assert (lab / "runs.csv").read_bytes() == runs
+    table = (lab / "metrics.csv").read_text(encoding="utf-8").splitlines()
+    assert table[0].startswith(runs.decode().splitlines()[0] + ",continuation_accuracy,")
+    assert len(table) == 1 + len(RUNGS)
+    scores = {path: path.stat().st_mtime_ns for path in (lab / "metrics").rglob("*.json")}
+    cli("eval", lab, "continuation", "--ladder", "--limit", "200")
+    assert {path: path.stat().st_mtime_ns for path in (lab / "metrics").rglob("*.json")} == scores
+    code, out, err = cli(
+        "forecast", lab / "metrics.csv", "--metric", "continuation_bits_per_byte", "--chance", "8", "--best", "0",
+        "--params", "50k", "--tokens", "200k", "--json",
+    )  # fmt: skip
+    assert code in (0, 3), err
+    if code == 0:
+        answer = json.loads(out)
+        assert answer["interval"]["lower"] < answer["median"] < answer["interval"]["upper"]
+
+
+def read_target(lab: Path) -> str:
+    """Id of the target's run."""
+    return TrainConfig.from_json(read_json(lab / "forecast.json")["config"]).id
 
 
 def test_a_lab_of_another_question_is_not_overwritten(lab: Path, cli: Cli) -> None:

@@ -82,7 +82,6 @@ def test_rates_transfer_over_depths():
     assert shallow.hidden_eps == 0
     assert deep.hidden_eps == pytest.approx(shallow.eps / 4)
     assert RECIPE.model(32, 1024, layers=12) == deep.model
-    assert deep.batch_tokens == shallow.batch_tokens
 
 
 def test_the_standard_parametrisation_knows_no_size():

@@ -190,7 +190,16 @@ def test_generation_is_scored_against_a_five_gram_model() -> None:
 
 
 def test_the_registry() -> None:
-    assert list(TASKS) == ["generation", "translation", "answering", "summarisation", "coding", "classification"]
+    assert list(TASKS) == [
+        "generation",
+        "translation",
+        "answering",
+        "summarisation",
+        "coding",
+        "classification",
+        "choice",
+        "continuation",
+    ]
     for key, kind in TASKS.items():
         assert kind().key == key
         assert kind.fields

@@ -135,7 +135,7 @@ def _score_with_prior(prior: Prior, points: Array, target: Array) -> tuple[Inter
     rng = np.random.default_rng(prior.seed)
     log_points, log_target = np.log(points), np.log(target)
     centre = log_points.mean(0)
-    laws = _draw_laws(prior, log_points, centre, rng)
+    laws = draw_laws(prior, log_points, centre, rng)
     noise = np.hypot(priors.NOISE, priors.RUN_FLOOR) * rng.standard_normal(len(laws))
     anywhere = np.exp(FORM.log_loss(laws, log_target - centre)[:, 0] + noise)
     compute = coordinates(log_points)[:, 0]
@@ -152,7 +152,7 @@ def _score_with_prior(prior: Prior, points: Array, target: Array) -> tuple[Inter
     return quantile_interval(anywhere, LEVEL), after
 
 
-def _draw_laws(prior: Prior, log_points: Array, centre: Array, rng: np.random.Generator) -> Array:
+def draw_laws(prior: Prior, log_points: Array, centre: Array, rng: np.random.Generator) -> Array:
     """Laws of the priors that give the plan's largest run about the guessed loss, [PRIOR_LAWS, 5]."""
     largest = log_points[log_points.sum(1).argmax()]
     floor = priors.floor_prior(float(coordinates(largest[None])[0, 0]))

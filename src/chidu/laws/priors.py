@@ -67,21 +67,23 @@ class Floor:
 def floor_prior(log10_flops: float) -> Floor:
     """The floor's prior for a table whose largest run took this compute.
 
-    From 1e16 FLOPs, what published ladders showed: larger runs have come nearer to the floor. Below 1e14 there are no
-    such ladders but a laptop's, where any fraction from 0.2 to 0.9 fits: wide there, and the table's own evidence
-    has half a say. The centre is what 0.6 to 0.7 bits a byte, which large models reach on text, are of runs at 1.9.
-    Such small runs have not settled into their power law yet (docs/LOG.md: forecasts missed by up to 4 % at ten times
-    the compute), so there the discrepancy is larger too. Between the two regimes everything passes smoothly.
+    From 1e16 FLOPs, what published ladders showed: larger runs have come nearer to the floor. Below 1e15 there are no
+    such ladders but small ones, where any fraction from 0.2 to 0.9 fits: wide there, and the table's own evidence has
+    more of a say. The centre is what 0.6 to 0.7 bits a byte, which large models reach on text, are of runs at 1.9.
+    Runs of a laptop, below 1e14, have not settled into their power law yet: they still gain faster than it, as if the
+    floor were lower, and the discrepancy is larger (docs/LOG.md, "The floor of a laptop's ladder"). Between the regimes
+    everything passes smoothly.
     """
     small = 1.0 / (1.0 + np.exp((log10_flops - 15.0) / 0.3))
+    laptop = 1.0 / (1.0 + np.exp((log10_flops - 14.0) / 0.2))
     published = np.clip(0.57 + 0.07 * (log10_flops - 18.0), 0.35, 0.85) * np.exp(FLOOR_SHIFT)
-    log_fraction = small * np.log(0.35) + (1 - small) * np.log(published)
+    log_small = np.log(0.35) + laptop * np.log(0.25 / 0.35)
     return Floor(
-        fraction=float(np.exp(log_fraction)),
+        fraction=float(np.exp(small * log_small + (1 - small) * np.log(published))),
         sd=float(small * 0.5 + (1 - small) * FLOOR_SD),
         node_sd=float(0.03 + small * 0.1),
-        evidence=float(small * 0.5 + (1 - small) * FLOOR_EVIDENCE),
-        discrepancy=float(1 + 1.5 * small),
+        evidence=float(small * (0.5 - 0.2 * laptop) + (1 - small) * FLOOR_EVIDENCE),
+        discrepancy=float(1 + small * (1.5 - 0.5 * laptop)),
     )
 
 

@@ -27,18 +27,24 @@ def ngram_choice(tokenizer: Tokenizer | HubTokenizer | None) -> Baseline:
         texts = [example.source + (example.targets[0] if example.targets else "") for example in train]
         parts = [np.array([tokens.eot, *tokens.encode(text)]) for text in texts]
         model = NgramModel.fit(np.concatenate([*parts, [tokens.eot]]), tokens.vocab_size)
-        return lambda examples: [rated(example, _nats(model, tokens, example)) for example in examples]
+        return lambda examples: _rate(model, tokens, examples)
 
     return Baseline(f"{ORDER}-gram model of {unit}", fit)
 
 
-def _nats(model: NgramModel, tokenizer: Tokenizer | HubTokenizer, example: Example) -> list[float]:
-    prompt = [tokenizer.eot, *map(int, tokenizer.encode(example.source))][-ORDER:]
-    out = []
-    for choice in example.choices:
-        ids = [int(token) for token in tokenizer.encode(choice)]
-        out.append(-float(model.log_probabilities(np.array([*prompt, *ids]))[len(prompt) :].sum()))
-    return out
+def _rate(model: NgramModel, tokenizer: Tokenizer | HubTokenizer, examples: Sequence[Example]) -> list[Prediction]:
+    """All choices of all examples in one go, each after the last tokens of its prompt."""
+    pieces, lengths = [], []
+    for example in examples:
+        prompt = [*[tokenizer.eot] * ORDER, *map(int, tokenizer.encode(example.source))][-ORDER:]
+        for choice in example.choices:
+            ids = [int(token) for token in tokenizer.encode(choice)]
+            pieces += [*prompt, *ids]
+            lengths.append(len(ids))
+    logs = model.log_probabilities(np.array(pieces))
+    ends = np.cumsum(np.array(lengths) + ORDER)
+    nats = iter([-float(logs[end - n : end].sum()) for end, n in zip(ends, lengths, strict=True)])
+    return [rated(example, [next(nats) for _ in example.choices]) for example in examples]
 
 
 def rated(example: Example, nats: Sequence[float]) -> Prediction:
