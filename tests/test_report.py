@@ -27,7 +27,7 @@ from chidu.runs import Run, RunTable, SetAside
 
 HOSTILE = "</script><script>alert('ü')</script><img src=x onerror=alert(1)> & \"模型\""
 VOID = {"meta", "link", "img", "br", "hr", "input"}
-TOP = ["ladder", "target", "forecast", "outcome", "cost", "next", "warnings"]
+TOP = ["ladder", "target", "forecast", "outcome", "metrics", "cost", "next", "warnings"]
 TOP += ["law", "allocation", "set_aside", "gates", "data", "versions", "seeds"]
 SHEET = {
     "id": "abc",

@@ -7,6 +7,7 @@ import pytest
 from chidu.accounting import train_flops
 from chidu.errors import CorruptError, InputError
 from chidu.ladder.plan import Plan, Speed
+from chidu.store import write_json
 
 
 def test_json_comes_back(plan: Plan, tmp_path: Path):
@@ -72,3 +73,11 @@ def test_seconds_of_a_run_by_hand(plan: Plan):
     assert speed.seconds(config) == pytest.approx(2 + stepped + trained)
     assert speed.seconds(config, 3 * config.tokens) == pytest.approx(2 + stepped + 2 * trained)
     assert speed.seconds(replace(config, tokens=2 * config.tokens)) == pytest.approx(2 + 2 * stepped + 2 * trained)
+
+
+def test_a_plan_of_another_recipe_is_refused_by_name(plan: Plan, tmp_path: Path):
+    value = plan.to_json()
+    older = {name: value["recipe"][name] for name in value["recipe"] if name != "reference_ratio"}
+    write_json(tmp_path / "plan.json", {**value, "recipe": {**older, "name": "chidu-1"}})
+    with pytest.raises(InputError, match="the recipe chidu-1, whose rules this version lacks; plan again"):
+        Plan.load(tmp_path / "plan.json")

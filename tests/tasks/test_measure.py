@@ -57,7 +57,7 @@ def test_a_score_says_everything() -> None:
     assert score.baseline.margin.lower >= 0
     assert score.signature.startswith("labels:2|level:0.95|bootstrap:sums|seed:0|chidu:")
     text = str(score)
-    assert "accuracy 0.75 [" in text
+    assert "accuracy 0.75 ± 0.22 [" in text
     assert "best simple baseline: majority 0.5 [" in text
     assert json.loads(json.dumps(score.to_json()))["baseline"]["chosen_among"] == {"majority": 0.4}
     assert isinstance(score, Score)

@@ -199,9 +199,12 @@ class Recipe:
 
         Raises:
             InputError: the plan was made by another version, whose rules were others.
+            TypeError: it is not a recipe.
         """
         if set(value) != {field.name for field in fields(cls)}:
-            name = value.get("name", "another version")
+            name = str(value.get("name", ""))
+            if not name or name.startswith(cls.name):
+                raise TypeError("its recipe has other fields")
             raise InputError(f"the plan was made by the recipe {name}, whose rules this version lacks; plan again")
         return cls(**value)
 

@@ -108,6 +108,9 @@ class _Shards:
     model: Transformer
     optimizer: torch.optim.AdamW
     average: Average
+    writers: dist.ProcessGroup
+    """A group of its own for the thread that writes: in one group, its messages and those of the next step could cross,
+    and every process would wait for ever."""
     under_way: tuple[int, "Future[Any]"] | None = None
     state: dict[str, Any] = field(default_factory=dict)
     saved: float = field(default_factory=time.monotonic)
@@ -137,7 +140,7 @@ class _Shards:
         held = self._state()
         if mean := self.average.to_tensors(self.model):
             held["average"] = mean
-        future = dcp.async_save(held, checkpoint_id=self.out / f"shards-{step}")
+        future = dcp.async_save(held, checkpoint_id=self.out / f"shards-{step}", process_group=self.writers)
         self.state = {"step": step, "seconds": seconds, "averaged": bool(mean)}
         self.under_way, self.saved = (step, cast("Future[Any]", future)), time.monotonic()
 
@@ -172,7 +175,7 @@ def _train(config: TrainConfig, data: Dataset, out: Path, machine: one.Machine, 
         fully_shard(block)
     fully_shard(model)
     optimizer = make_sharded_optimizer(model, config)
-    shards = _Shards(out, model, optimizer, Average(config))
+    shards = _Shards(out, model, optimizer, Average(config), cast(dist.ProcessGroup, dist.new_group(backend="gloo")))
     step, spent = shards.restore()
     started = time.monotonic() - spent
     if rank == 0:
