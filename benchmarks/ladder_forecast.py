@@ -35,8 +35,9 @@ from chidu.forecast.receipt import lock, score
 from chidu.ladder.climb import load_run, training_job, training_jobs
 from chidu.ladder.gates import read_gates
 from chidu.ladder.launcher import LocalLauncher
-from chidu.ladder.plan import Plan, Role, Rung, Speed
+from chidu.ladder.plan import Plan, Speed
 from chidu.ladder.recipe import Parametrisation, Recipe
+from chidu.ladder.rung import Role, Rung
 from chidu.ladder.trunks import find_trunks
 from chidu.laws.fit import fit
 from chidu.runs import write_runs
@@ -150,9 +151,7 @@ def make_target(recipe: Recipe, data: Dataset, flops: float, seed: int) -> Train
 
 def price_of(rungs: Sequence[Rung], target: TrainConfig) -> float:
     """FLOPs of the runs over the target's; what runs share counts once."""
-    spent = sum(
-        6 * trunk.stem.params * trunk.stem.config.batch_tokens * trunk.steps for trunk in find_trunks(list(rungs))
-    )
+    spent = sum(trunk.flops for trunk in find_trunks(rungs))
     return spent / Rung(target, 0.0).flops
 
 

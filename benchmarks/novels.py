@@ -10,7 +10,7 @@ import record
 from chidu.config import TrainConfig
 from chidu.data.dataset import Dataset
 from chidu.data.prepare import prepare
-from chidu.ladder.plan import Rung
+from chidu.ladder.rung import Rung
 from chidu.ladder.trunks import trunks_by_run
 from chidu.runs import Run
 from chidu.training.train import Machine, train

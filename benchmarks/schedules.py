@@ -20,8 +20,8 @@ import numpy as np
 import record
 from chidu.config import TrainConfig
 from chidu.data.dataset import Dataset
-from chidu.ladder.plan import Rung
 from chidu.ladder.recipe import Recipe
+from chidu.ladder.rung import Rung
 from chidu.ladder.trunks import find_trunks
 from novels import add_options, open_work, train_alone, train_shared
 

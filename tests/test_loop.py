@@ -17,8 +17,9 @@ from chidu.data.prepare import prepare
 from chidu.errors import InputError
 from chidu.forecast.ledger import verify
 from chidu.ladder.coordinates import Shapes
-from chidu.ladder.plan import Plan, Rung, Speed
+from chidu.ladder.plan import Plan, Speed
 from chidu.ladder.recipe import Recipe
+from chidu.ladder.rung import Rung
 from chidu.laws.fit import Fit, fit
 from chidu.loop import choose_target, parse_target
 from chidu.metrics import read_scores

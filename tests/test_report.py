@@ -18,9 +18,10 @@ from chidu.forecast.loss import forecast_loss
 from chidu.forecast.next_run import next_run
 from chidu.forecast.receipt import Outcome
 from chidu.ladder.gates import GateReport
-from chidu.ladder.plan import Plan, Rung, Speed
+from chidu.ladder.plan import Plan, Speed
 from chidu.ladder.rates import RateProbe
 from chidu.ladder.recipe import Recipe
+from chidu.ladder.rung import Rung
 from chidu.laws.fit import fit
 from chidu.report import Study
 from chidu.runs import Run, RunTable, SetAside

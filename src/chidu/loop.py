@@ -22,8 +22,9 @@ from chidu.forecast.receipt import lock, read_receipt, score
 from chidu.forecast.targets import Target
 from chidu.ladder.climb import load_run
 from chidu.ladder.gates import read_gates
-from chidu.ladder.plan import Plan, Rung
+from chidu.ladder.plan import Plan
 from chidu.ladder.recipe import Parametrisation
+from chidu.ladder.rung import Rung
 from chidu.laws.fit import Fit, fit
 from chidu.metrics import MetricStudy, study_metrics
 from chidu.report import Study, summarise, write_report

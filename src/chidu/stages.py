@@ -20,9 +20,10 @@ from chidu.ladder.design import Corpus
 from chidu.ladder.gates import GateReport, gate_jobs, gate_rungs, read_gates
 from chidu.ladder.launcher import LocalLauncher, Progress
 from chidu.ladder.machine import count_workers, find_device, measure_speed
-from chidu.ladder.plan import Plan, Rung
+from chidu.ladder.plan import Plan
 from chidu.ladder.rates import RateCheck, sweep
 from chidu.ladder.recipe import Parametrisation, Recipe, recipe_for
+from chidu.ladder.rung import Rung
 from chidu.ladder.stacking import suit
 from chidu.ladder.trunks import with_shorter
 from chidu.metrics import write_table

@@ -12,8 +12,9 @@ from chidu.data.prepare import prepare
 from chidu.ladder.climb import climb
 from chidu.ladder.design import Corpus, design
 from chidu.ladder.launcher import LocalLauncher
-from chidu.ladder.plan import Plan, Role, Rung, Speed
+from chidu.ladder.plan import Plan, Speed
 from chidu.ladder.recipe import Recipe
+from chidu.ladder.rung import Role, Rung
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,8 @@ from chidu.errors import InputError, Refusal
 from chidu.ladder.climb import check_data, climb, load_run, trained, training_job, training_jobs
 from chidu.ladder.gates import gate_rungs
 from chidu.ladder.launcher import Job, LocalLauncher, Progress
-from chidu.ladder.plan import Plan, Rung
+from chidu.ladder.plan import Plan
+from chidu.ladder.rung import Rung
 from chidu.ladder.trunks import with_shorter
 from chidu.store import read_json
 from chidu.tables.read import read_runs

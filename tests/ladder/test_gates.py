@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from chidu.ladder.gates import gate_rungs, read_gates
-from chidu.ladder.plan import Plan, Rung
+from chidu.ladder.plan import Plan
+from chidu.ladder.rung import Rung
 
 
 def octaves(plan: Plan, rung: Rung) -> float:

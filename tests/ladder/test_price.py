@@ -3,9 +3,10 @@ from dataclasses import replace
 import pytest
 
 from chidu.ladder.design import Corpus
-from chidu.ladder.plan import Plan, Rung, Speed, ladder_flops
+from chidu.ladder.plan import Plan, Speed
 from chidu.ladder.price import Job, ladder_seconds, price_job, work_seconds
 from chidu.ladder.recipe import Recipe
+from chidu.ladder.rung import Rung
 from chidu.ladder.trunks import find_trunks
 
 
@@ -54,7 +55,7 @@ def test_own_steps_are_those_of_the_trunk(corpus: Corpus, speed: Speed):
     assert trunk.steps == 400 + 30 + 60
     fixed = speed.seconds(rungs[0].config, corpus.evaluation_tokens, steps=0)
     assert work_seconds(jobs) == pytest.approx(3 * fixed + 490 * jobs[0].per_step)
-    assert ladder_flops(rungs) == pytest.approx(rungs[0].flops / 200 * 490)
+    assert trunk.flops == pytest.approx(rungs[0].flops / 200 * 490)
 
 
 def test_a_ladder_is_priced_by_its_trunks(plan: Plan, corpus: Corpus, speed: Speed):
@@ -62,7 +63,7 @@ def test_a_ladder_is_priced_by_its_trunks(plan: Plan, corpus: Corpus, speed: Spe
     assert ladder_seconds(jobs, speed.workers) == plan.seconds
     trunks = find_trunks(plan.rungs)
     assert any(len(trunk.rungs) > 1 for trunk in trunks)
-    assert plan.flops == pytest.approx(sum(trunk.own_flops(rung) for trunk in trunks for rung in trunk.rungs))
+    assert plan.flops == pytest.approx(sum(trunk.flops for trunk in trunks))
     saved = sum(
         trunk.shared_steps(rung) * job.per_step
         for rung, job in zip(plan.rungs, jobs, strict=True)

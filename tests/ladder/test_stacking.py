@@ -8,8 +8,8 @@ from chidu.config import TrainConfig
 from chidu.ladder import stacking
 from chidu.ladder.climb import training_job
 from chidu.ladder.launcher import Job
-from chidu.ladder.plan import Rung
 from chidu.ladder.recipe import Recipe
+from chidu.ladder.rung import Rung
 from chidu.ladder.stacking import stack, suit
 
 

@@ -4,8 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from chidu.ladder.plan import Plan, Rung
+from chidu.ladder.plan import Plan
+from chidu.ladder.price import link_runs
 from chidu.ladder.recipe import Recipe
+from chidu.ladder.rung import Rung
 from chidu.ladder.trunks import find_trunks, trunks_by_run, with_shorter
 
 
@@ -37,18 +39,20 @@ def test_runs_that_differ_in_length_alone_are_a_trunk(rungs: list[Rung]):
 
 
 def test_prices_are_shared_too(rungs: list[Rung]):
-    trunk = find_trunks(rungs)[0]
-    assert [trunk.own_seconds(rung) for rung in trunk.rungs] == pytest.approx([100, 170, 400])
-    assert sum(trunk.own_flops(rung) for rung in trunk.rungs) == pytest.approx(6 * rungs[0].params * 64 * 670)
-    assert [trunk.critical_seconds(rung) for rung in trunk.rungs] == pytest.approx([600, 520, 400])
+    trunk, links = find_trunks(rungs)[0], link_runs(rungs)
+    mine = [links[rung.config.id] for rung in trunk.rungs]
+    assert [link.seconds for link in mine] == pytest.approx([100, 170, 400])
+    assert trunk.flops == pytest.approx(6 * rungs[0].params * 64 * 670)
+    assert [link.urgency for link in mine] == pytest.approx([600, 520, 400])
 
 
 def test_a_long_decay_may_end_after_the_longest_trunk(rungs: list[Rung]):
     late = Rung(replace(rungs[1].config, tokens=64 * 625, decay_fraction=0.64), 625.0)  # branches off at 225
     trunk = find_trunks([*rungs, late])[0]
     assert [rung.config.branch_step for rung in trunk.rungs] == [80, 200, 225, 480]
-    assert trunk.critical_seconds(late) == pytest.approx(425)
-    assert trunk.critical_seconds(rungs[2]) == pytest.approx(120 + 25 + 400)
+    links = link_runs([*rungs, late])
+    assert links[late.config.id].urgency == pytest.approx(425)
+    assert links[rungs[2].config.id].urgency == pytest.approx(120 + 25 + 400)
 
 
 def test_a_run_that_decays_from_its_first_step_on_shares_nothing(rungs: list[Rung]):

@@ -14,7 +14,9 @@ from typing import Any
 from chidu.config import TrainConfig
 from chidu.errors import InputError, Refusal
 from chidu.ladder.launcher import Job, LocalLauncher
-from chidu.ladder.plan import Plan, Rung
+from chidu.ladder.plan import Plan
+from chidu.ladder.price import Link, link_runs
+from chidu.ladder.rung import Rung
 from chidu.ladder.stacking import suit
 from chidu.ladder.trunks import Trunk, trunks_by_run
 from chidu.runs import Run, RunTable, SetAside, write_runs
@@ -54,18 +56,16 @@ def training_jobs(
     plan: Plan, rungs: Sequence[Rung], data: Path, lab: Path, checkpoint_seconds: float = CHECKPOINT_SECONDS
 ) -> list[Job]:
     """The launcher's jobs for some runs of a plan, each with its place in its trunk."""
-    trunks = trunks_by_run(plan.rungs)
-    return [training_job(rung, data, lab, checkpoint_seconds, trunks[rung.config.id]) for rung in rungs]
+    trunks, links = trunks_by_run(plan.rungs), link_runs(plan.rungs)
+    jobs = []
+    for rung in rungs:
+        job, trunk = training_job(rung, data, lab, checkpoint_seconds), trunks[rung.config.id]
+        jobs.append(_share(job, rung, trunk, links[rung.config.id], lab) if len(trunk.rungs) > 1 else job)
+    return jobs
 
 
-def training_job(
-    rung: Rung,
-    data: Path,
-    lab: Path,
-    checkpoint_seconds: float = CHECKPOINT_SECONDS,
-    trunk: Trunk | None = None,
-) -> Job:
-    """The launcher's job for one run, alone or in its trunk."""
+def training_job(rung: Rung, data: Path, lab: Path, checkpoint_seconds: float = CHECKPOINT_SECONDS) -> Job:
+    """The launcher's job for one run, alone."""
     out = lab / "runs" / rung.config.id
     spec = {
         "verb": "train",
@@ -74,11 +74,10 @@ def training_job(
         "out": str(out),
         "machine": {"checkpoint_seconds": checkpoint_seconds},
     }
-    job = Job(spec, out / "job.json", out / "run.json", rung.seconds, rung.config.steps)
-    return _share(job, rung, trunk, lab) if trunk is not None and len(trunk.rungs) > 1 else job
+    return Job(spec, out / "job.json", out / "run.json", rung.seconds, rung.config.steps)
 
 
-def _share(job: Job, rung: Rung, trunk: Trunk, lab: Path) -> Job:
+def _share(job: Job, rung: Rung, trunk: Trunk, link: Link, lab: Path) -> Job:
     """Let a run start from the next shorter one's branch point, and keep its own for the next longer one."""
     shared: dict[str, Any] = {"keep": trunk.after(rung) is not None}
     needs, before = None, trunk.before(rung)
@@ -88,10 +87,10 @@ def _share(job: Job, rung: Rung, trunk: Trunk, lab: Path) -> Job:
     return replace(
         job,
         spec={**job.spec, "shared": shared},
-        weight=trunk.own_seconds(rung),
+        weight=link.seconds,
         first=trunk.shared_steps(rung),
         needs=needs,
-        urgency=trunk.critical_seconds(rung),
+        urgency=link.urgency,
     )
 
 

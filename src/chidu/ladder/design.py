@@ -21,9 +21,10 @@ from typing import Literal
 from chidu.accounting import law_flops
 from chidu.config import TrainConfig
 from chidu.errors import InputError
-from chidu.ladder.plan import Plan, Role, Rung, Speed
+from chidu.ladder.plan import Plan, Speed
 from chidu.ladder.price import Job, ladder_seconds, price_jobs
 from chidu.ladder.recipe import Recipe
+from chidu.ladder.rung import Role, Rung
 
 Shape = Literal["isoflop", "grid", "trunk"]
 Cell = tuple[int, float]

@@ -14,8 +14,9 @@ from typing import Any
 from chidu.ladder.climb import load_run
 from chidu.ladder.coordinates import CoordinateCheck, Shapes, coordinate_jobs, read_coordinates
 from chidu.ladder.launcher import Job
-from chidu.ladder.plan import Plan, Rung
+from chidu.ladder.plan import Plan
 from chidu.ladder.rates import RateProbe, make_probe
+from chidu.ladder.rung import Rung
 from chidu.runs import Run
 
 SHAPES = Shapes(widths=(64, 128, 256))

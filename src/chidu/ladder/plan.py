@@ -1,17 +1,16 @@
 """The plan of a ladder: every run, what it will cost, and what the estimate stands on. JSON in and out."""
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from chidu.accounting import count_params, law_flops, train_flops
+from chidu.accounting import train_flops
 from chidu.config import TrainConfig
 from chidu.errors import CorruptError
 from chidu.ladder.recipe import Recipe
+from chidu.ladder.rung import Rung
+from chidu.ladder.trunks import find_trunks
 from chidu.store import read_json, write_json
-
-Role = Literal["rung", "replicate", "probe"]
 
 
 @dataclass(frozen=True)
@@ -39,51 +38,6 @@ class Speed:
         tokens = own * config.batch_tokens + evaluation_tokens // 3
         flops = train_flops(config.model, tokens)
         return self.overhead + own * self.per_step + tokens * self.per_token + flops * self.per_flop
-
-
-@dataclass(frozen=True)
-class Rung:
-    """One run of the plan."""
-
-    config: TrainConfig
-    seconds: float
-    """Predicted, on one worker."""
-    role: Role = "rung"
-    """`rung`: for the law; `replicate`: another seed of a rung, for the noise; `probe`: another rate, for the gate."""
-
-    @property
-    def params(self) -> int:
-        """Total parameters, tied head counted once."""
-        return count_params(self.config.model).total
-
-    @property
-    def tokens(self) -> int:
-        """Training tokens."""
-        return self.config.steps * self.config.batch_tokens
-
-    @property
-    def flops(self) -> float:
-        """6 * params * tokens."""
-        return law_flops(self.params, self.tokens)
-
-    def to_json(self) -> dict[str, Any]:
-        """The config, and what a reader wants to see beside it."""
-        seen = {"id": self.config.id, "params": self.params, "tokens": self.tokens, "flops": self.flops}
-        return {"role": self.role, **seen, "seconds": self.seconds, "config": self.config.to_json()}
-
-
-def ladder_flops(rungs: Sequence[Rung]) -> float:
-    """FLOPs of all runs, 6 * params * tokens; the steps that runs of one trunk share (`trunks.py`) are counted once."""
-    trunks: dict[tuple[str, int], list[Rung]] = {}
-    for rung in rungs:
-        trunks.setdefault((rung.config.trunk, rung.config.eval_every), []).append(rung)
-    total = 0.0
-    for trunk in trunks.values():
-        shared = 0
-        for rung in sorted(trunk, key=lambda rung: (rung.config.branch_step, rung.config.steps)):
-            total += rung.flops * (1 - shared / rung.config.steps)
-            shared = rung.config.branch_step
-    return total
 
 
 @dataclass(frozen=True)
@@ -158,7 +112,7 @@ class Plan:
     @property
     def flops(self) -> float:
         """Compute of the whole plan."""
-        return ladder_flops(self.rungs)
+        return sum(trunk.flops for trunk in find_trunks(self.rungs))
 
     def __str__(self) -> str:
         """Print a table of the runs and their price."""

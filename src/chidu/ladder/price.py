@@ -8,9 +8,10 @@ import heapq
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
-from chidu.ladder.plan import Rung, Speed
+from chidu.ladder.plan import Speed
+from chidu.ladder.rung import Rung
+from chidu.ladder.trunks import trunk_name
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ def price_job(rung: Rung, speed: Speed, evaluation_tokens: int = 0, trunk: str =
     config = rung.config
     seconds = speed.seconds(config, evaluation_tokens)
     per_step = (seconds - speed.seconds(config, evaluation_tokens, steps=0)) / config.steps
-    trunk = trunk or f"{config.trunk}-{config.eval_every}"
+    trunk = trunk or trunk_name(config)
     return Job(trunk, config.steps, config.branch_step, seconds, per_step)
 
 
@@ -82,17 +83,20 @@ def link_jobs(jobs: Sequence[Job]) -> list[Link]:
     return [links[i] for i in range(len(jobs))]
 
 
+def link_runs(rungs: Sequence[Rung]) -> dict[str, Link]:
+    """Each run of a plan in its trunk, by its id, from the seconds that the plan gives it."""
+    jobs = []
+    for rung in rungs:
+        config = rung.config
+        jobs.append(
+            Job(trunk_name(config), config.steps, config.branch_step, rung.seconds, rung.seconds / config.steps)
+        )
+    return {rung.config.id: link for rung, link in zip(rungs, link_jobs(jobs), strict=True)}
+
+
 def work_seconds(jobs: Sequence[Job]) -> float:
     """Seconds of all workers together."""
-    trunks: dict[str, list[Job]] = {}
-    for job in jobs:
-        trunks.setdefault(job.trunk, []).append(job)
-    total = 0.0
-    for trunk in trunks.values():
-        chain = sorted(trunk, key=lambda job: (job.branch_step, job.steps))
-        total += sum(job.seconds for job in chain)
-        total -= sum(before.branch_step * job.per_step for before, job in pairwise(chain))
-    return total
+    return sum(link.seconds for link in link_jobs(jobs))
 
 
 def ladder_seconds(jobs: Sequence[Job], workers: int) -> float:

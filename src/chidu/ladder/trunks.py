@@ -9,7 +9,8 @@ judge, come first. Nothing of this changes a number: each run ends as a lone run
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from chidu.ladder.plan import Rung
+from chidu.config import TrainConfig
+from chidu.ladder.rung import Rung
 
 
 @dataclass(frozen=True)
@@ -53,28 +54,22 @@ class Trunk:
         """Optimiser steps that one of its runs does itself."""
         return rung.config.steps - self.shared_steps(rung)
 
-    def own_seconds(self, rung: Rung) -> float:
-        """Seconds that one of its runs takes itself; `Rung.seconds` is what it would take alone."""
-        return rung.seconds * self.own_steps(rung) / rung.config.steps
+    @property
+    def flops(self) -> float:
+        """FLOPs, 6 * params * tokens, of all its runs; what they share counts once."""
+        return sum(rung.flops * self.own_steps(rung) / rung.config.steps for rung in self.rungs)
 
-    def own_flops(self, rung: Rung) -> float:
-        """FLOPs, 6 * params * tokens, that are spent on one of its runs itself."""
-        return rung.flops * self.own_steps(rung) / rung.config.steps
 
-    def critical_seconds(self, rung: Rung) -> float:
-        """Seconds from the start of one of its runs to the end of the trunk, however many workers there are."""
-        after, seconds = self.after(rung), self.own_seconds(rung)
-        if after is None:
-            return seconds
-        stable = rung.seconds * (rung.config.branch_step - self.shared_steps(rung)) / rung.config.steps
-        return max(seconds, stable + self.critical_seconds(after))
+def trunk_name(config: TrainConfig) -> str:
+    """What runs of one trunk have in common; evaluations on the way change no number, but stand in the log."""
+    return f"{config.trunk}-{config.eval_every}"
 
 
 def find_trunks(rungs: Sequence[Rung]) -> list[Trunk]:
     """Group runs by their trunk, in the order of the first of each."""
-    groups: dict[tuple[str, int], list[Rung]] = {}
+    groups: dict[str, list[Rung]] = {}
     for rung in rungs:
-        group = groups.setdefault((rung.config.trunk, rung.config.eval_every), [])
+        group = groups.setdefault(trunk_name(rung.config), [])
         if rung not in group:
             group.append(rung)
     return [
