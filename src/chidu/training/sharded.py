@@ -4,7 +4,7 @@
 
 The processes talk by NCCL, one a GPU, or by gloo, one a core. The run's folder is that of one process, but for the
 checkpoints on the way: `shards-<step>/`, in the format of `torch.distributed.checkpoint`, written while the run goes
-on. torch pickles their index: read none from people that you do not trust.
+on. They hold tensors alone, and their index is checked before torch opens it (`shard_index.py`).
 """
 
 import contextlib
@@ -43,6 +43,7 @@ from chidu.training.checkpoint import save_checkpoint
 from chidu.training.metrics import LOG_EVERY, Metrics
 from chidu.training.optimizer import make_sharded_optimizer, set_rate
 from chidu.training.schedule import rate_multiplier
+from chidu.training.shard_index import check_index
 
 
 def count_processes() -> int:
@@ -125,19 +126,21 @@ class _Shards:
         folder = self.newest()
         if folder is None:
             return 0, 0.0
-        held = self._state()
+        check_index(folder)
+        held, settings = self._state()
         state = read_json(folder / "state.json")
         if state["averaged"]:
             held["average"] = {name: torch.zeros_like(weight) for name, weight in held["model"].items()}
         dcp.load(held, checkpoint_id=folder)
         self.average.load(self.model, held.get("average", {}))
-        set_state_dict(self.model, self.optimizer, model_state_dict=held["model"], optim_state_dict=held["optimizer"])
+        moments = {"state": held["moments"], "param_groups": settings}
+        set_state_dict(self.model, self.optimizer, model_state_dict=held["model"], optim_state_dict=moments)
         return int(state["step"]), float(state["seconds"])
 
     def save(self, step: int, seconds: float) -> None:
         """Begin to write, once the one before is finished."""
         self.finish()
-        held = self._state()
+        held, _ = self._state()
         if mean := self.average.to_tensors(self.model):
             held["average"] = mean
         future = dcp.async_save(held, checkpoint_id=self.out / f"shards-{step}", process_group=self.writers)
@@ -162,9 +165,10 @@ class _Shards:
             if _number(path) != but:
                 shutil.rmtree(path)
 
-    def _state(self) -> dict[str, Any]:
+    def _state(self) -> tuple[dict[str, Any], Any]:
+        """Weights and moments, tensors all; and the optimizer's settings, which the config gives too."""
         model, optimizer = get_state_dict(self.model, self.optimizer)
-        return {"model": model, "optimizer": optimizer}
+        return {"model": model, "moments": optimizer["state"]}, optimizer["param_groups"]
 
 
 def _train(config: TrainConfig, data: Dataset, out: Path, machine: one.Machine, rank: int, count: int) -> None:
