@@ -408,6 +408,10 @@ def test_texts_are_continued_alone_or_side_by_side(cli: Cli, tmp_path: Path) -> 
     fails(cli("generate", tmp_path, ""), 2, "the prompt is empty")
 
 
+def test_a_negative_limit_is_no_number_of_examples(cli: Cli, tmp_path: Path) -> None:
+    fails(cli("eval", tmp_path, "continuation", "--ladder", "--limit", "-3"), 2, "--limit -3: give 0 for all")
+
+
 def test_an_encoder_decoder_reads_and_writes(cli: Cli, tmp_path: Path) -> None:
     from chidu.config import ModelConfig
     from chidu.data.specials import Specials

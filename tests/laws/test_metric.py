@@ -115,7 +115,7 @@ def stretched(run, factor, shift):
 
 def test_bad_columns_are_named():
     runs = table().runs
-    with pytest.raises(InputError, match="no run has a column bleu; others than chidu's own are acc"):
+    with pytest.raises(InputError, match="no run has a column bleu; columns that may be metrics: acc"):
         fit_metric(RunTable(runs), "bleu")
     text = Run(loss=3.0, flops=1e18, extra={"acc": "high"})
     with pytest.raises(InputError, match="run 25: acc is 'high'"):

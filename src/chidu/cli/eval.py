@@ -91,6 +91,8 @@ def eval_(
         Threads on the CPU; 0 takes all cores.
     """
     check_level(level)
+    if limit < 0:
+        raise InputError(f"--limit {limit}: give 0 for all examples, or how many")
     _check_words(task, file, ladder=ladder, harness=harness, include=include)
     value: dict[str, Any] = {}
     text = refused = ""

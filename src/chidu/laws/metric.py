@@ -186,7 +186,7 @@ def _read(table: RunTable, metric: str) -> tuple[Array, Array]:
         values.append(number)
     if not values:
         known = sorted({name for run in table.runs for name in run.extra})
-        raise InputError(f"no run has a column {metric}; others than chidu's own are {', '.join(known) or 'none'}")
+        raise InputError(f"no run has a column {metric}; columns that may be metrics: {', '.join(known) or 'none'}")
     if len(values) < LEAST:
         raise InputError(f"only {len(values)} runs have {metric}; a sigmoid needs {LEAST} or more")
     return np.array(losses), np.array(values)
