@@ -11,7 +11,7 @@ PYTHON      ?= python3
 VENV        ?= .venv
 # More options of pip, such as an --extra-index-url with torch's builds without CUDA.
 PIP_EXTRA   ?=
-DEMO_BUDGET ?= 6min
+DEMO_BUDGET ?= 3min
 SEED        ?= 0
 LAB         ?= lab-demo
 

@@ -3,7 +3,7 @@
 Bars, for every seed: an error of 3 % at most, the outcome inside the interval, and 20 minutes at most in all. The first
 seed's output is written to `results/demo.json` too, for the README.
 
-    python benchmarks/demo_seeds.py [--seeds 0 1 2] [--budget 6min] [--source builtin] [--check]
+    python benchmarks/demo_seeds.py [--seeds 0 1 2] [--budget 3min] [--source builtin] [--check]
 """
 
 import argparse
@@ -24,7 +24,7 @@ def main() -> int:
     """Run, print, write, judge."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--budget", default="6min")
+    parser.add_argument("--budget", default="3min")
     parser.add_argument("--source", default="builtin")
     parser.add_argument("--keep", type=Path, help="keep the lab folders here; seeds that are done there are not rerun")
     parser.add_argument("--check", action="store_true")
