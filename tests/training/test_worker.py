@@ -85,7 +85,7 @@ def test_a_folder_that_cannot_be(do_job, tmp_path: Path):
 
 def test_a_damaged_checkpoint(do_job, tmp_path: Path):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("chidu.training.train._evaluate_end", lambda *_: 1 / 0)
+        patch.setattr("chidu.training.train.evaluate_end", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             do_job()
     file = tmp_path / "run" / "checkpoint-11" / "optimizer.safetensors"

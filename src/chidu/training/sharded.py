@@ -59,7 +59,7 @@ def train_sharded(config: TrainConfig, data: Dataset, out: Path, machine: one.Ma
     """
     rank, count = int(os.environ["RANK"]), count_processes()
     check_shares(config, count)
-    one._check(config, data, out)
+    one.check_run(config, data, out)
     with _group(machine) as device, contextlib.ExitStack() as held:
         if rank == 0 and not (out / "run.json").exists():
             out.mkdir(parents=True, exist_ok=True)
@@ -190,7 +190,7 @@ def _train(config: TrainConfig, data: Dataset, out: Path, machine: one.Machine, 
         try:
             _loop(config, data, machine, shards, step, metrics, started, (rank, count))
             shards.average.put_in(model)
-            run = one._evaluate_end(model.eval(), config, data)
+            run = one.evaluate_end(model.eval(), config, data)
         except one.Diverged as why:
             run = one.make_run(config, data, "diverged", None, None)
             if rank == 0:
@@ -237,9 +237,9 @@ def _loop(
                     learning_rate=optimizer.param_groups[0]["lr"],
                     seconds=time.monotonic() - started,
                 )
-            one._check_divergence(config, finished, value)
+            one.check_divergence(config, finished, value)
         if config.eval_every and finished % config.eval_every == 0 and finished < config.steps:
-            held_out = one._evaluate(model, config, data, "passages")
+            held_out = one.evaluate(model, config, data, "passages")
             if metrics is not None:
                 metrics.write(finished, loss=held_out.loss, loss_se=held_out.loss_se)
         if finished < config.steps and _agree(time.monotonic() - shards.saved >= machine.checkpoint_seconds):

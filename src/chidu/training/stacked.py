@@ -49,7 +49,7 @@ def train_stacked(
     """
     check_alike(configs)
     for config, out in zip(configs, outs, strict=True):
-        one._check(config, data, out)
+        one.check_run(config, data, out)
         out.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as held:
         for out in sorted(outs):
@@ -173,7 +173,7 @@ def _loop(twins: Sequence[_Twin], data: Dataset, machine: one.Machine, first: in
                 _log(twin, finished, loss, float(norm))
         if config.eval_every and finished % config.eval_every == 0 and finished < config.steps:
             for twin in twins:
-                held_out = one._evaluate(twin.model, twin.config, data, "passages")
+                held_out = one.evaluate(twin.model, twin.config, data, "passages")
                 twin.metrics.write(finished, loss=held_out.loss, loss_se=held_out.loss_se)
         if finished < config.steps and time.monotonic() - saved >= machine.checkpoint_seconds:
             for twin in twins:
@@ -194,7 +194,7 @@ def _log(twin: _Twin, step: int, loss: float, norm: float) -> None:
         seconds=time.monotonic() - twin.started,
     )
     try:
-        one._check_divergence(twin.config, step, loss)
+        one.check_divergence(twin.config, step, loss)
     except one.Diverged as why:
         twin.diverged = True
         write_json(twin.out / "diverged.json", {"reason": str(why)})
@@ -206,7 +206,7 @@ def _finish(twin: _Twin, data: Dataset, *, save: bool) -> None:
     if not twin.diverged:
         twin.average.put_in(twin.model)
         try:
-            run = one._evaluate_end(twin.model.eval(), twin.config, data)
+            run = one.evaluate_end(twin.model.eval(), twin.config, data)
         except one.Diverged as why:
             write_json(twin.out / "diverged.json", {"reason": str(why)})
     seconds = time.monotonic() - twin.started

@@ -75,11 +75,11 @@ def train(
         InputError: the config was made for another data set or vocabulary, or the folder belongs to another run.
         CorruptError: the checkpoint to go on from is damaged.
     """
-    _check(config, data, out)
+    check_run(config, data, out)
     if not (out / "run.json").exists():
         out.mkdir(parents=True, exist_ok=True)
         with hold(out / ".lock"):
-            _check(config, data, out)
+            check_run(config, data, out)
             if not (out / "run.json").exists():
                 _train(config, data, out, machine, shared)
     return Run.from_json(read_json(out / "run.json"))
@@ -100,7 +100,7 @@ def _train(config: TrainConfig, data: Dataset, out: Path, machine: Machine, shar
         try:
             _loop(config, data, out, machine, model, optimizer, average, shared.keep, step, metrics, started)
             average.put_in(model)
-            run = _evaluate_end(model.eval(), config, data)
+            run = evaluate_end(model.eval(), config, data)
         except Diverged as why:
             write_json(out / "diverged.json", {"reason": str(why)})
             run = make_run(config, data, "diverged", None, None)
@@ -111,7 +111,12 @@ def _train(config: TrainConfig, data: Dataset, out: Path, machine: Machine, shar
     write_json(out / "run.json", replace(run, extra={"seconds": f"{own:.1f}"}).to_json())
 
 
-def _check(config: TrainConfig, data: Dataset, out: Path) -> None:
+def check_run(config: TrainConfig, data: Dataset, out: Path) -> None:
+    """Refuse what cannot be trained, before anything is written.
+
+    Raises:
+        InputError: the config was made for another data set or vocabulary, or the folder belongs to another run.
+    """
     if config.data != data.id:
         raise InputError(f"the plan was made for data set {config.data}, but this is {data.id}; plan again with --data")
     special_ids(config.model, data.vocab_size, data.tokenizer.eot)
@@ -155,9 +160,9 @@ def _loop(
                 learning_rate=optimizer.param_groups[0]["lr"],
                 seconds=time.monotonic() - started,
             )
-            _check_divergence(config, finished, value)
+            check_divergence(config, finished, value)
         if config.eval_every and finished % config.eval_every == 0 and finished < config.steps:
-            held_out = _evaluate(model, config, data, "passages")
+            held_out = evaluate(model, config, data, "passages")
             metrics.write(finished, loss=held_out.loss, loss_se=held_out.loss_se)
         if finished < config.steps and time.monotonic() - saved >= machine.checkpoint_seconds:
             save_checkpoint(out, finished, model, optimizer, config, time.monotonic() - started, average)
@@ -180,7 +185,12 @@ def train_step(
     return loss, clipped_step(model, optimizer, config.clip_norm)
 
 
-def _check_divergence(config: TrainConfig, step: int, loss: float) -> None:
+def check_divergence(config: TrainConfig, step: int, loss: float) -> None:
+    """Stop a run that learns nothing any more.
+
+    Raises:
+        Diverged: the training loss, nats per token, is no number, or worse than a uniform guess.
+    """
     uniform = math.log(config.model.vocab_size)
     if not math.isfinite(loss):
         raise Diverged(f"the loss was {loss} at step {step}")
@@ -188,17 +198,22 @@ def _check_divergence(config: TrainConfig, step: int, loss: float) -> None:
         raise Diverged(f"the loss was {loss:.2f} at step {step}, above a uniform guess's {uniform:.2f}")
 
 
-def _evaluate_end(model: Transformer, config: TrainConfig, data: Dataset) -> Run:
-    """Evaluate both held-out splits, the unseen one where it has windows enough."""
-    passages, unseen = _evaluate(model, config, data, "passages"), None
+def evaluate_end(model: Transformer, config: TrainConfig, data: Dataset) -> Run:
+    """Evaluate both held-out splits, the unseen one where it has windows enough.
+
+    Raises:
+        Diverged: the held-out loss is no number.
+    """
+    passages, unseen = evaluate(model, config, data, "passages"), None
     if not math.isfinite(passages.loss):
         raise Diverged(f"the held-out loss was {passages.loss} after the last step")
     if count_windows(len(data.unseen), config.model.context) >= MIN_WINDOWS:
-        unseen = _evaluate(model, config, data, "unseen")
+        unseen = evaluate(model, config, data, "unseen")
     return make_run(config, data, "done", passages, unseen)
 
 
-def _evaluate(model: Transformer, config: TrainConfig, data: Dataset, split: str) -> HeldOutLoss:
+def evaluate(model: Transformer, config: TrainConfig, data: Dataset, split: str) -> HeldOutLoss:
+    """The held-out loss of a split, whatever mode the model is in."""
     specials = special_ids(config.model, data.vocab_size, data.tokenizer.eot)
     training = model.training
     found = held_out_loss(model.eval(), data.windows(split, config.model.context), data.token_bytes, specials)
