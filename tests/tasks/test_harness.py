@@ -12,8 +12,6 @@ from typing import Any
 import pytest
 
 import chidu.cli
-from chidu.errors import InputError
-from chidu.tasks.harness import examine_harness
 
 TRIAL = Path(__file__).with_name("harness_trial.py")
 MISSING = [name for name in ("lm_eval", "accelerate", "transformers") if find_spec(name) is None]
@@ -90,17 +88,19 @@ def test_metrics_become_scores(found: Any) -> None:
     assert "own_choice: acc " in found["text"]
 
 
-def test_without_the_harness_one_sentence_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_harness_one_sentence_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     real = builtins.__import__
 
     def without(name: str, *arguments: Any, **options: Any) -> Any:
         if name.startswith("lm_eval"):
-            raise ImportError(name)
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
         return real(name, *arguments, **options)
 
     monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(InputError, match=r"pip install 'chidu\[lmeval\]'"):
-        examine_harness("anything", ["arc_easy"])
+    assert chidu.cli.main(["eval", "anything", "--harness", "arc_easy"]) == 2
+    assert "pip install 'chidu[lmeval]'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

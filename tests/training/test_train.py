@@ -189,9 +189,9 @@ def test_a_divergence_is_recorded(make_config, dataset, tmp_path: Path, quiet):
 def test_what_counts_as_a_divergence(make_config, step: int, excess: float, why: str):
     config = make_config(tokens=100 * 256)
     with pytest.raises(room.Diverged, match=why):
-        room._check_divergence(config, step, excess * math.log(300))
-    room._check_divergence(config, step, 1.19 * math.log(300))
-    room._check_divergence(config, 10, 3 * math.log(300))
+        room.check_divergence(config, step, excess * math.log(300))
+    room.check_divergence(config, step, 1.19 * math.log(300))
+    room.check_divergence(config, 10, 3 * math.log(300))
 
 
 def test_a_divergence_is_the_same_after_a_kill(make_config, dataset, tmp_path: Path, monkeypatch):

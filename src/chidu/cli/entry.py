@@ -16,6 +16,7 @@ from chidu.errors import ChiduError, say_os_error
 EXTRAS = {
     **dict.fromkeys(("torch", "safetensors", "tokenizers", "tiktoken"), "train"),
     "transformers": "hf",
+    "lm_eval": "lmeval",
     **dict.fromkeys(("sklearn", "sacrebleu", "rouge_score"), "metrics"),
 }
 """Packages that a verb may miss, and the extra that brings each."""

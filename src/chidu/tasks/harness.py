@@ -78,13 +78,11 @@ def examine_harness(
         machine: where the tensors are.
 
     Raises:
-        InputError: the harness is not installed, no such task, its data are not here, or a model that gives no text a
-            probability.
+        InputError: no such task, its data are not here, or a model that gives no text a probability.
+        ModuleNotFoundError: the harness, the extra `lmeval`, is not installed.
     """
-    try:
-        import lm_eval.evaluator
-    except ImportError:
-        raise InputError("--harness needs lm-evaluation-harness; run: pip install 'chidu[lmeval]'") from None
+    import lm_eval.evaluator
+
     if include is not None and not include.is_dir():
         raise InputError(f"--include {include}: there is no such folder; name one with task files (YAML)")
     with _quiet():
