@@ -64,3 +64,16 @@ def test_scatter_of_several_kinds_is_named(make_table):
 def test_a_frontier_is_not_asked_for_tokens_per_param():
     runs = tuple(Run(flops=10.0 ** (15 + i / 4), loss=3.0 - i / 9) for i in range(9))
     assert warnings_of(RunTable(runs)) == ""
+
+
+def test_a_floor_that_the_runs_do_not_show_is_named(make_table):
+    table = make_table()
+    every = np.ones(len(table), dtype=bool)
+    lowest = min(run.loss for run in table)
+
+    def said(floor: float | None) -> str:
+        return " ".join(diagnose(table, np.zeros(len(table)), 0.003, every, floor))
+
+    assert "do not show the floor: the plain fit puts E at 1e-10" in said(1e-10)
+    assert "floor" not in said(0.06 * lowest)
+    assert "floor" not in said(None)

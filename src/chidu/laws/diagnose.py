@@ -19,7 +19,13 @@ SCATTER = 0.015
 """Sd of log loss around the law above which a table is not of one kind."""
 
 
-def diagnose(table: RunTable, residuals: Array, noise: float, used: NDBool) -> tuple[str, ...]:
+UNSEEN = 0.05
+"""Part of the lowest loss below which the plain fit's floor is none: no text has a loss near zero."""
+
+
+def diagnose(
+    table: RunTable, residuals: Array, noise: float, used: NDBool, floor: float | None = None
+) -> tuple[str, ...]:
     """All warnings that apply to fitted runs.
 
     Args:
@@ -27,11 +33,13 @@ def diagnose(table: RunTable, residuals: Array, noise: float, used: NDBool) -> t
         residuals: log(observed / fitted), [n].
         noise: sd of log loss of one run.
         used: which of the rows forecasts are drawn from, [n].
+        floor: where the plain fit puts E, nats per token; None of a law without one, or that no forecast is drawn from.
     """
     checks = (
         _few(table),
         _lever(table),
         _alike(table),
+        _floor(table, floor),
         _scatter(table, noise),
         _undertrained(table, used),
         _outliers(table, residuals),
@@ -96,6 +104,16 @@ def _alike(table: RunTable) -> str:
     return (
         f"tokens/param hardly varies ({ratio.min():.3g} to {ratio.max():.3g}) or follows the size: the effects of "
         "params and tokens cannot be told apart; add runs at other tokens/param"
+    )
+
+
+def _floor(table: RunTable, floor: float | None) -> str:
+    lowest = float(table.column("loss").min())
+    if floor is None or floor >= UNSEEN * lowest:
+        return ""
+    return (
+        f"these runs do not show the floor: the plain fit puts E at {floor:.2g} of a lowest loss of {lowest:.3g}, and "
+        "no text has none; forecasts take it from what larger ladders showed, and their interval from not knowing it"
     )
 
 

@@ -274,16 +274,17 @@ def fit(
         infer(rows, y[used], measured=measured, freedom=freedom, draws=draws, seed=seed, forms=forms) if forms else None
     )
     noise = measured if measured is not None else _residual_noise(residuals, len(shape.names), posterior)
+    parameters = _parameters(shape, reference, centre)
     return Fit(
         form=shape.key,
         names=shape.names,
-        parameters=_parameters(shape, reference, centre),
+        parameters=parameters,
         noise=noise,
         noise_freedom=freedom,
         runs=table,
         residuals=residuals,
         used=used,
-        warnings=diagnose(table, residuals, noise, used),
+        warnings=diagnose(table, residuals, noise, used, parameters.get("E") if posterior else None),
         seed=seed,
         draws=draws,
         bootstrap=bootstrap,
