@@ -8,6 +8,7 @@ import torch
 
 from chidu.config import ModelConfig
 from chidu.model.transformer import Transformer, next_token_losses
+from chidu.training import cross_entropy
 from chidu.training import gradients as room
 from chidu.training.gradients import add_gradients, can_write_out, is_plain
 
@@ -63,8 +64,8 @@ def test_loss_and_gradients_are_those_of_autograd(changes, tokens: int):
 
 def test_pieces_of_every_size_give_the_same(monkeypatch: pytest.MonkeyPatch):
     """Many sequences, long ones, and a large vocabulary are cut; here into pieces of the least size."""
-    for name, size in (("LOGITS", 1), ("SCORES", 1), ("QUERIES", 7)):
-        monkeypatch.setattr(room, name, size)
+    for where, name, size in ((cross_entropy, "LOGITS", 1), (room, "SCORES", 1), (room, "QUERIES", 7)):
+        monkeypatch.setattr(where, name, size)
     losses, error = both(shaken(PLAIN), draw(PLAIN, 3, 48))
     assert losses[0] == pytest.approx(losses[1], rel=1e-6)
     assert error < 2e-5

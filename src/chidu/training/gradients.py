@@ -22,11 +22,10 @@ from chidu.model.blocks import Block
 from chidu.model.masks import causal_mask
 from chidu.model.norms import RMSNorm
 from chidu.model.transformer import Transformer
+from chidu.training.cross_entropy import cross_entropies
 
 PLAIN = ("d_model", "n_layer", "n_head", "n_kv_head", "d_ff", "vocab_size", "context", "tied", "head_width", "start")
 SCALES = ("rope_theta", "norm_eps", "init_std", "residual_scale", "logit_scale")
-LOGITS = 1 << 18
-"""Logits that exist at a time: they stay in a core's cache between the passes over them."""
 SCORES = 1 << 17
 """Attention scores that are made at a time."""
 QUERIES = 64
@@ -214,37 +213,20 @@ def _pieces(shape: torch.Size) -> list[tuple[slice, slice, slice]]:
 
 
 def _head(model: Transformer, x_ND: Tensor, targets_N: Tensor, weight: float) -> tuple[Tensor, Tensor]:
-    """The mean loss and the gradient of the stream, [N, D], with the logits of a few tokens at a time.
-
-    With p the softmax of the logits, the gradient of the loss by the logits is p - 1 at the target, p elsewhere.
-    """
+    """The mean loss and the gradient of the stream, [N, D]."""
     norm, scale = cast(RMSNorm, model.norm), model.config.logit_scale
     head = model.embedding.weight if model.config.tied else model.head.weight
     normed_ND, inverse_N1 = _normalise(x_ND, norm.eps)
     hidden_ND = normed_ND * (norm.weight * scale)
     dhidden_ND, dhead_DV = torch.empty_like(x_ND), torch.zeros_like(head.t(), memory_format=torch.contiguous_format)
-    losses = []
-    for rows in _chunks(len(x_ND), len(head)):
-        logits, wanted = hidden_ND[rows] @ head.t(), targets_N[rows, None]
-        at_target, largest = logits.gather(1, wanted), logits.amax(1, keepdim=True)
-        shares = torch.softmax(logits, 1)
-        # the softmax of the largest logit is exp(0) over the sum of exponentials
-        losses.append(largest - shares.amax(1, keepdim=True).log_() - at_target)
-        shares.scatter_add_(1, wanted, torch.full_like(at_target, -1))
-        torch.mm(shares, head, out=dhidden_ND[rows])
-        dhead_DV.addmm_(hidden_ND[rows].t(), shares)
+    losses, _ = cross_entropies(hidden_ND, head, targets_N, (dhidden_ND, dhead_DV))
     part = weight / len(x_ND)
     _add(head, dhead_DV.t(), part)
     dhidden_ND.mul_(part * scale)
     _add(norm.weight, (dhidden_ND * normed_ND).sum(0))
     dx_ND = torch.zeros_like(x_ND)
     _normalise_backward(dx_ND, dhidden_ND.mul_(norm.weight), normed_ND, inverse_N1)
-    return torch.cat(losses).mean(), dx_ND
-
-
-def _chunks(rows: int, vocabulary: int) -> list[slice]:
-    size = max(64, LOGITS // vocabulary)
-    return [slice(start, min(start + size, rows)) for start in range(0, rows, size)]
+    return losses.mean(), dx_ND
 
 
 def _normalise(x_ND: Tensor, eps: float) -> tuple[Tensor, Tensor]:

@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from chidu.data.specials import Specials
 from chidu.errors import InputError
 from chidu.model.transformer import Transformer
+from chidu.training.cross_entropy import cross_entropy
 
 Array = NDArray[np.int64]
 
@@ -155,6 +156,16 @@ def losses(
     else:
         there = batch.weights > 0
         hidden, targets, weights = hidden[there], batch.targets[there], batch.weights[there]
+    if _plain_on_cpu(model, hidden):
+        head = model.embedding.weight if model.config.tied else model.head.weight
+        read = model.head_transform(hidden) if model.config.head_transform else hidden
+        return cross_entropy(read * model.config.logit_scale, head, targets, weights, smoothing), weights.sum()
     logits = model.logits(hidden).float()
     each = F.cross_entropy(logits, targets, reduction="none", label_smoothing=smoothing)
     return (each * weights).sum(), weights.sum()
+
+
+def _plain_on_cpu(model: Transformer, hidden: Tensor) -> bool:
+    """Whether the written-out cross-entropy stands for the head and torch's: it pays on a CPU, in float32."""
+    mixed = torch.is_autocast_enabled(hidden.device.type)
+    return hidden.device.type == "cpu" and hidden.dtype == torch.float32 and not mixed and not model.config.head_bias
