@@ -1,6 +1,7 @@
 """The rows of the tasks' table: what is trained, how, on which files, and which figure it has to reach."""
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 from chidu.tasks import Answering, Classification, Coding, Generation, Summarisation, Task, Translation
 from chidu.tasks.fresh import Shape
@@ -35,6 +36,8 @@ WRITE = TuneConfig(
     evaluations=20,
     patience=0,
 )
+MUON: dict[str, Any] = {"matrix_rate": 0.02, "learning_rate": 2e-3, "embedding_factor": 4}
+"""Rates of a few passes from nothing."""
 LABEL = TuneConfig(
     epochs=4,
     minutes=15,
@@ -217,8 +220,8 @@ TRIALS = {
     "python_code": Trial(
         task=Generation(),
         files="python_code",
-        shape=Shape(kind="decoder", width=256, layers=4, vocab=4096, context=256),
-        config=replace(WRITE, minutes=13, dropout=0.0, smoothing=0.0, batch_tokens=2048),
+        shape=Shape(kind="decoder", width=128, layers=3, vocab=2048, context=256),
+        config=replace(WRITE, minutes=13, dropout=0.0, smoothing=0.0, batch_tokens=2048, **MUON),
         how=Decoding(tokens=80, temperature=1.0),
         bars=(Bar("bits per byte", 1.25, lower=True),),
         then=Phase(
@@ -229,8 +232,9 @@ TRIALS = {
                 minutes=6,
                 dropout=0.1,
                 smoothing=0.0,
-                learning_rate=4e-4,
+                learning_rate=1e-3,
                 embedding_factor=1,
+                matrix_rate=0.008,
                 evaluations=8,
             ),
             exams=(
@@ -244,15 +248,15 @@ TRIALS = {
     "tinyshakespeare": Trial(
         task=Generation(),
         files="tinyshakespeare",
-        shape=Shape(kind="decoder", width=192, layers=4, vocab=1024, context=256),
-        config=replace(WRITE, minutes=8, dropout=0.2, smoothing=0.0, batch_tokens=2048),
+        shape=Shape(kind="decoder", width=128, layers=4, vocab=1024, context=256),
+        config=replace(WRITE, minutes=8, dropout=0.1, smoothing=0.0, batch_tokens=2048, **MUON),
         how=Decoding(tokens=100, temperature=1.0),
     ),
     "poems_zh": Trial(
         task=Generation(opening=8, length=40),
         files="poems_zh",
-        shape=Shape(kind="decoder", width=192, layers=4, vocab=6000, context=256),
-        config=replace(WRITE, minutes=8, dropout=0.1, smoothing=0.0, batch_tokens=2048),
+        shape=Shape(kind="decoder", width=128, layers=3, vocab=6000, context=256),
+        config=replace(WRITE, minutes=8, dropout=0.1, smoothing=0.0, batch_tokens=2048, **MUON),
         how=Decoding(tokens=60, temperature=1.0),
         limit=400,
     ),
