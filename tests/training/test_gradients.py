@@ -117,3 +117,12 @@ def test_what_is_not_plain_is_left_to_autograd():
     assert can_write_out(model)
     model.compiled = True
     assert not can_write_out(model)
+
+
+def test_a_sharded_model_is_not_written_out():
+    """FSDP2 changes the class of what it shards, whatever its weights are at the moment."""
+
+    class Sharded(Transformer):
+        pass
+
+    assert not can_write_out(Sharded(PLAIN))

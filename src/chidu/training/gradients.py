@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from chidu.config import ModelConfig
