@@ -170,6 +170,7 @@ def test_generation_is_scored_against_a_five_gram_model() -> None:
     test = [Example(source=f"{line * 3}{i}") for i in range(24)]
     task = Generation(opening=10, length=40)
     predictions = [Prediction(text="xyzzy " * 20, nats=8.0 * len(e.source)) for e in test]
+    predictions[3] = Prediction(text="", nats=predictions[3].nats)  # a model that stops at once
     scores = {score.metric: score for score in task.score(test, predictions, train=train, valid=train)}
     assert list(scores) == [
         "bits per byte",

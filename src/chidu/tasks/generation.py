@@ -69,7 +69,8 @@ class Generation(Task):
     def metrics(self, examples: Sequence[Example], predictions: Sequence[Prediction]) -> list[Metric]:
         """See Task; bits per byte where log-probabilities are given, the rest where continuations are.
 
-        A continuation is cut to the length of the real one, so that length says nothing.
+        A continuation is cut to the length of the real one, so that length says nothing; an empty one counts too, for a
+        model and its baseline are compared on the same texts.
         """
         found = []
         nats = [prediction.nats for prediction in predictions]
@@ -79,9 +80,9 @@ class Generation(Task):
         pairs = [
             (prediction.text[: len(self.real(example))], self.real(example))
             for example, prediction in zip(examples, predictions, strict=True)
-            if prediction.text and self.real(example)
+            if self.real(example)
         ]
-        if pairs:
+        if any(made for made, _ in pairs):
             made, real = (list(column) for column in zip(*pairs, strict=True))
             by_character = is_chinese(real)
             if len(pairs) >= 2 * PER_CLUSTER:
