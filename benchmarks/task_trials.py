@@ -221,7 +221,7 @@ TRIALS = {
         task=Generation(),
         files="python_code",
         shape=Shape(kind="decoder", width=128, layers=3, vocab=2048, context=256),
-        config=replace(WRITE, minutes=13, dropout=0.0, smoothing=0.0, batch_tokens=2048, **MUON),
+        config=replace(WRITE, minutes=9, dropout=0.0, smoothing=0.0, batch_tokens=2048, **MUON),
         how=Decoding(tokens=80, temperature=1.0),
         bars=(Bar("bits per byte", 1.25, lower=True),),
         then=Phase(
