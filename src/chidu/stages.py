@@ -283,15 +283,25 @@ def metric_stage(
 
 
 def export_stage(path: Path, out: Path) -> tuple[Path, str]:
-    """Write a model in the format of `transformers`; returns the folder that it came from and the architecture."""
+    """Write a model, tuned or not, in the format of `transformers`; returns the folder that it came from and the
+    architecture.
+
+    Raises:
+        InputError: no such model, one that no architecture is the same as, or a folder of other files.
+    """
     from chidu.card import model_card
     from chidu.model.pretrained import save_pretrained
+    from chidu.tasks.tuned import Tuned, find_tuned
     from chidu.training.loading import find_model, load_any
 
     if out.exists() and any(out.iterdir()) and not (out / "config.json").exists():
         raise InputError(f"{out} holds other files; choose another --out")
-    loaded = load_any(path)
-    source = path if (path / "config.json").is_file() else find_model(path)
+    source = find_tuned(path)
+    if source is not None:
+        loaded = Tuned.load(source).pretrained()
+    else:
+        loaded = load_any(path)
+        source = path if (path / "config.json").is_file() else find_model(path)
     subject = loaded.head if loaded.head is not None else loaded.model
     save_pretrained(
         subject,

@@ -57,6 +57,24 @@ def test_a_model_is_tuned_and_examined(capsys: pytest.CaptureFixture[str], moods
     assert "best simple baseline" in out
 
 
+def test_a_tuned_model_is_exported_with_its_head(
+    capsys: pytest.CaptureFixture[str], moods: Path, tmp_path: Path
+) -> None:
+    line = ["tune", "encoder", moods / "moods.train.jsonl", "--out", tmp_path / "tuned", "--epochs", "8", *SMALL]
+    assert run(capsys, *line, "--rate", "0.01")[0] == 0
+    code, out, err = run(capsys, "export", tmp_path / "tuned", "--out", tmp_path / "hub", "--json")
+    assert (code, err, json.loads(out)["architecture"]) == (0, "", "EuroBertForSequenceClassification")
+    card = (tmp_path / "hub" / "README.md").read_text(encoding="utf-8")
+    assert "- task: classification\n- labels: glad, sad\n- reads: the text alone" in card
+    assert "epochs; the weights of step" in card
+    found = [
+        json.loads(run(capsys, "eval", folder, "classification", moods / "moods.test.jsonl", "--json")[1])["scores"]
+        for folder in (tmp_path / "tuned", tmp_path / "hub")
+    ]
+    assert [score["value"] for score in found[0]] == pytest.approx([score["value"] for score in found[1]], abs=1e-5)
+    assert found[0][0]["value"] > 0.9
+
+
 def test_a_translator_is_tuned_with_named_fields(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     pytest.importorskip("sacrebleu")
     for split in ("train", "valid", "test"):
@@ -74,6 +92,8 @@ def test_a_translator_is_tuned_with_named_fields(capsys: pytest.CaptureFixture[s
     assert "BLEU" in out
     assert "tok:13a" in out
     assert "nearest training example" in out
+    assert run(capsys, "export", tmp_path / "tuned", "--out", tmp_path / "hub")[0] == 0
+    assert '- reads: "TEXT\\n"' in (tmp_path / "hub" / "README.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(

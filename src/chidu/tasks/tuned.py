@@ -13,6 +13,7 @@ from chidu.data.specials import Specials
 from chidu.data.tokenizer import Tokenizer
 from chidu.errors import CorruptError, InputError
 from chidu.model.heads import Classifier, SpanReader
+from chidu.model.pretrained import Pretrained
 from chidu.model.text import TextTokenizer
 from chidu.model.transformer import Transformer
 from chidu.store import hash_file, read_json, write_folder, write_json, write_text
@@ -22,6 +23,8 @@ Way = Literal["write", "label", "span"]
 """How a model answers: it writes text, gives one of some labels, or points at a span of the passage."""
 Head = Transformer | Classifier | SpanReader
 ABOUT, WEIGHTS, CONFIG, TOKENIZER = "tuned.json", "model.safetensors", "config.json", "tokenizer.json"
+MODEL = "model"
+"""The folder of the model in a tuning's folder."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +57,15 @@ class Tuned:
         if isinstance(self.head, Classifier):
             return "label"
         return "span" if isinstance(self.head, SpanReader) else "write"
+
+    def pretrained(self) -> Pretrained:
+        """The same as a model that was loaded from elsewhere."""
+        start = self.start if self.body.config.kind == "encoder_decoder" else None
+        mask = self.specials.mask if self.specials is not None else None
+        head = None if isinstance(self.head, Transformer) else self.head
+        tokenizer = self.tokenizer
+        assert isinstance(tokenizer, Tokenizer | HubTokenizer)
+        return Pretrained(self.body, tokenizer, (tokenizer.eot,), start, mask, self.specials, head, self.labels)
 
     def save(self, folder: Path, task: Task) -> None:
         """Write the folder whole.
@@ -110,6 +122,11 @@ class Tuned:
         file = folder / TOKENIZER
         tokenizer = Tokenizer.load(file) if eot is None else HubTokenizer(file.read_text(encoding="utf-8"), eot, folder)
         return cls(head.eval(), tokenizer, specials, labels, start)
+
+
+def find_tuned(path: Path) -> Path | None:
+    """The folder that holds the tuned model of a tuning's folder, or this one; None where there is none."""
+    return next((folder for folder in (path, path / MODEL) if (folder / ABOUT).is_file()), None)
 
 
 def make_head(body: Transformer, way: Way, labels: int, seed: int = 0, *, dense: bool = True) -> Head:

@@ -15,8 +15,8 @@ from chidu.tasks.fresh import Shape, fresh, put_head
 from chidu.tasks.predicting import Decoding
 from chidu.tasks.rungs import own_sheet
 from chidu.tasks.task import Task
-from chidu.tasks.tuned import ABOUT, Tuned
-from chidu.tasks.tuning import MODEL, tune
+from chidu.tasks.tuned import Tuned, find_tuned
+from chidu.tasks.tuning import tune
 from chidu.tasks.tuning_config import TuneConfig, Tuning
 from chidu.training.loading import load_any
 from chidu.training.train import Machine, prepare_machine
@@ -114,8 +114,10 @@ def open_model(model: str, task: Task, train: Sequence[Example], shape: Shape, s
         if not train:
             raise InputError(f"a fresh {model} learns its tokenizer from a training file; name one")
         return fresh(replace(shape, kind=cast(Kind, model)), task, train, seed=seed)
-    tuned = next((Tuned.load(folder) for folder in (path, path / MODEL) if (folder / ABOUT).exists()), None)
-    if tuned is None:
+    folder = find_tuned(path)
+    if folder is not None:
+        tuned = Tuned.load(folder)
+    else:
         loaded = load_any(path)
         if loaded.tokenizer is None:
             raise InputError(f"{path} has no tokenizer.json; put the model's own beside it")
