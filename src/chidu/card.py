@@ -79,7 +79,8 @@ def _tuning(folder: Path, about: Mapping[str, Any]) -> Iterator[str]:
     yield f"- reads: {_reads(about['way'], about['task']['task'])}"
     how = _read(folder.parent / "tuning.json")
     if how is not None:
-        yield f"- {how['steps']:,} steps, {how['epochs']:.1f} epochs; the weights of step {how['best_step']:,} were kept"
+        best = f"the weights of step {how['best_step']:,} were kept"
+        yield f"- {how['steps']:,} steps, {how['epochs']:.1f} epochs; {best}"
         yield f"- validation loss {how['valid_loss']:.4f} nats, overfitting gap {how['gap']:+.4f}"
 
 
