@@ -86,7 +86,11 @@ def compare(file: str, examples: Sequence[Example]) -> list[dict[str, Any]]:
         {"file": file, "what": "log-likelihoods of `choice`", **apart(mine, right)},
         {"file": file, "what": "loglikelihood of --harness", **apart(same, right)},
         {"file": file, "what": "loglikelihood_rolling of --harness", **apart(whole, rolling)},
-        {"file": file, "what": "accuracies of `choice`", **apart([scores[name] for name in chosen], [*chosen.values()])},
+        {
+            "file": file,
+            "what": "accuracies of `choice`",
+            **apart([scores[name] for name in chosen], [*chosen.values()]),
+        },
     ]
 
 

@@ -45,7 +45,7 @@ def run(
     design
         The ladder's shape: grid, isoflop, trunk, optimal (searched for the target), or auto, the best of them.
     confirm
-        Train the target too, and score the locked forecast.
+        Train the target too, and score the locked forecast; with --metrics those of its scores too.
     vocab_size
         Tokens of the byte-level BPE; 257 for plain bytes.
     level
