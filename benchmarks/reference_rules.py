@@ -10,6 +10,7 @@ import sys
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from chidu.tasks.example import is_chinese
 
@@ -25,7 +26,7 @@ def sacrebleu_figures(answers: Sequence[str], references: References) -> dict[st
     import sacrebleu
 
     most = max(map(len, references))
-    streams = [[options[i] if i < len(options) else None for options in references] for i in range(most)]
+    streams: Any = [[options[i] if i < len(options) else None for options in references] for i in range(most)]
     tokenizer = "zh" if is_chinese([options[0] for options in references]) else "13a"
     return {
         "BLEU": sacrebleu.corpus_bleu(list(answers), streams, tokenize=tokenizer).score,

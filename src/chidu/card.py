@@ -10,6 +10,8 @@ from chidu.config import ModelConfig, TrainConfig
 from chidu.errors import InputError
 from chidu.store import read_json
 
+BY_EXPORT = "Written by `chidu export`"
+"""What the card of every export says."""
 KINDS = {
     "decoder": "a decoder: it tells the next token",
     "encoder": "an encoder: it tells the token at each place, seen from both sides",
@@ -39,7 +41,7 @@ def _model(config: ModelConfig) -> Iterator[str]:
     count = count_params(config)
     yield "# Model card"
     yield ""
-    yield f"A Transformer, {KINDS[config.kind]}. Written by `chidu export`; `transformers` loads it without other code."
+    yield f"A Transformer, {KINDS[config.kind]}. {BY_EXPORT}; `transformers` loads it without other code."
     yield ""
     yield "## Model"
     yield ""

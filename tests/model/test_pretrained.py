@@ -292,6 +292,9 @@ def test_folders_that_cannot_be_loaded(make_model, tmp_path: Path):
     for changes, message in [
         ({"model_type": "mamba"}, "model_type 'mamba'; chidu loads llama"),
         ({"hidden_act": "relu"}, "sets hidden_act to 'relu'"),
+        ({"rms_norm_eps": "small"}, "config.json has a value that cannot be"),
+        ({"eos_token_id": "last"}, "config.json has a value that cannot be"),
+        ({"id2label": {"first": "a"}}, "config.json has a value that cannot be"),
         ({"hidden_size": None}, "lacks hidden_size"),
         ({"intermediate_size": 32}, "feed_forward.up.weight is .* in the checkpoint"),
         ({"num_hidden_layers": 1}, "tensors that have no place here, such as model.layers.1"),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from chidu.cli.app import app
-from chidu.cli.options import Columns, Json, check_level, read_number, read_table, show
+from chidu.cli.options import Columns, Json, Seed, check_level, read_number, read_table, show
 from chidu.errors import InputError, Refusal
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def forecast(
     lock: bool = False,
     receipts: Path | None = None,
     column: Columns = None,
-    seed: int = 0,
+    seed: Seed = 0,
     json_: Json = False,
 ) -> None:
     """Forecast the loss of runs that were not trained, with an interval.

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from chidu.cli.app import app
-from chidu.cli.options import Duration, Json, check_level, open_terminal, show
+from chidu.cli.options import Duration, Json, Seed, check_level, open_terminal, show
 
 
 @app.command
@@ -25,7 +25,7 @@ def run(
     metrics: bool = False,
     workers: int = 0,
     parametrisation: Literal["mup", "standard"] = "mup",
-    seed: int = 0,
+    seed: Seed = 0,
     json_: Json = False,
 ) -> None:
     """Do the whole loop: data, plan, gates, ladder, law, forecast, next run, report.

@@ -82,9 +82,11 @@ def load_pretrained(source: str | Path, *, context: int | None = None) -> Pretra
             weights["position"] = weights["position"][family.first_position(value) :][: config.context]
         _fill(model, weights)
         head = _make_head(model, head_kind, value, shape, tensors)
+        stops = _stops(value)
     except InputError as error:
         raise InputError(f"{folder}: {error}") from None
-    stops = _stops(value)
+    except (ValueError, TypeError, LookupError, AttributeError) as error:
+        raise InputError(f"{folder / CONFIG} has a value that cannot be ({error}); fetch the folder again") from None
     tokenizer = _load_tokenizer(folder, stops[0] if stops else 0)
     specials = _read_specials(folder, config, stops)
     return Pretrained(

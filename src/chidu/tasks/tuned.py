@@ -108,8 +108,8 @@ class Tuned:
         if not (folder / ABOUT).exists():
             raise InputError(f"{folder} holds no tuned model; name a folder that chidu tune wrote")
         about = read_json(folder / ABOUT)
-        config = ModelConfig.from_json(read_json(folder / CONFIG))
         try:
+            config = ModelConfig.from_json(read_json(folder / CONFIG))
             specials = Specials(**about["specials"]) if about["specials"] else None
             labels, way, expected = tuple(about["labels"]), about["way"], about["sha256"]
             start, eot = about["start_token"], about["foreign_eot"]
@@ -117,7 +117,7 @@ class Tuned:
             if hash_file(folder / WEIGHTS) != expected:
                 raise ValueError("its checksum is not the recorded one")
             head.load_state_dict(load_file(folder / WEIGHTS))
-        except (KeyError, TypeError, ValueError, RuntimeError, OSError, SafetensorError) as error:
+        except (InputError, KeyError, TypeError, ValueError, RuntimeError, OSError, SafetensorError) as error:
             raise CorruptError(f"{folder} is damaged ({error}); tune the model again") from None
         file = folder / TOKENIZER
         tokenizer = Tokenizer.load(file) if eot is None else HubTokenizer(file.read_text(encoding="utf-8"), eot, folder)
@@ -125,8 +125,15 @@ class Tuned:
 
 
 def find_tuned(path: Path) -> Path | None:
-    """The folder that holds the tuned model of a tuning's folder, or this one; None where there is none."""
-    return next((folder for folder in (path, path / MODEL) if (folder / ABOUT).is_file()), None)
+    """The folder that holds the tuned model of a tuning's folder, or this one; None where it is none.
+
+    Raises:
+        InputError: the tuning has not ended.
+    """
+    found = next((folder for folder in (path, path / MODEL) if (folder / ABOUT).is_file()), None)
+    if found is None and (path / CONFIG).is_file() and any(path.glob("state-*")):
+        raise InputError(f"{path} holds a tuning that has not ended; the same chidu tune goes on with it")
+    return found
 
 
 def make_head(body: Transformer, way: Way, labels: int, seed: int = 0, *, dense: bool = True) -> Head:
