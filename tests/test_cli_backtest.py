@@ -147,6 +147,33 @@ def test_targets_are_locked_one_by_one(chidu, here):
     assert all("receipt" not in value and value["record"] for value in values)
 
 
+def test_a_metric_is_locked_and_scored(chidu, here):
+    head, *rows = RUNS.read_text().splitlines()
+    place = head.split(",").index("loss")
+    scores = [1 / (1 + 2.718 ** (3 * (float(row.split(",")[place]) - 3))) for row in rows]
+    lines = [
+        f"{head},acc",
+        *(f"{row},{value + 0.002 * (-1) ** i:.5f}" for i, (row, value) in enumerate(zip(rows, scores, strict=True))),
+    ]
+    (here / "runs.csv").write_text("\n".join(lines) + "\n")
+    code, out, err = chidu("forecast", "runs.csv", *TARGET, "--metric", "acc", "--lock", "--json")
+    assert (code, err) == (0, "")
+    value = json.loads(out)
+    receipt = Path(value["receipt"])
+    locked = json.loads(receipt.read_text())
+    assert (locked["quantity"], locked["forecast"]["median"]) == ("acc", value["median"])
+    assert locked["curve"]["runs"] == len(rows) - 1  # one diverged
+    refused(chidu("score", receipt, "--loss", "2.5"), 2, "forecasts acc", "with --value")
+    (here / "landed.csv").write_text("run,N,D,loss,acc\nsmall,1e8,2e9,3.1,0.4\nbig,1.001e9,2e10,2.52,0.81\n")
+    code, out, err = chidu("score", receipt, "--runs", "landed.csv", "--json")
+    assert (code, err, json.loads(out)["value"]) == (0, "", 0.81)
+    assert json.loads(chidu("score", receipt, "--value", "0.01", "--json")[1])["inside"] is False
+    assert ", acc, scored 2 times" in chidu("score", "--ledger", "receipts")[1]
+    refused(chidu("forecast", "runs.csv", *TARGET, "--metric", "acc", "--backtest"), 2, "--metric is not backtested")
+    loss = json.loads(chidu("forecast", "runs.csv", *TARGET, "--lock", "--json")[1])["receipt"]
+    refused(chidu("score", loss, "--value", "0.5"), 2, "forecasts loss", "with --loss")
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -155,8 +182,8 @@ def test_targets_are_locked_one_by_one(chidu, here):
         (["forecast", "runs.csv", *TARGET, "--lock", "--hardware", "abacus"], "no hardware 'abacus'"),
         (["forecast", "runs.csv", *TARGET, "--backtest", "--of", "law"], "leave out --of law"),
         (["score"], "give a receipt to score, or --ledger"),
-        (["score", "x.json"], "give --runs TABLE"),
-        (["score", "x.json", "--loss", "2", "--runs", "runs.csv"], "or --loss"),
+        (["score", "x.json"], "give one of --runs TABLE"),
+        (["score", "x.json", "--loss", "2", "--runs", "runs.csv"], "--loss, or --value"),
         (["score", "x.json", "--loss", "much"], "--loss much"),
         (["score", "x.json", "--loss", "2"], "x.json does not exist"),
         (["score", "x.json", "--runs", "runs.csv"], "x.json does not exist"),

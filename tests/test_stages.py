@@ -76,6 +76,9 @@ def test_an_export_spares_other_files(tmp_path: Path) -> None:
     (tmp_path / "mine" / "notes.txt").write_text("mine", encoding="utf-8")
     with pytest.raises(InputError, match="holds other files"):
         export_stage(run, tmp_path / "mine")
+    with pytest.raises(InputError, match="holds other files"):
+        export_stage(run, run)  # a run's folder has a config.json too
+    assert (run / "run.json").exists()
 
 
 def test_a_plan_answers_one_question(data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
 """The model card of an export: what the model is, what it was trained on, how good it is, and what was forecast."""
 
+import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,8 @@ from chidu.config import ModelConfig, TrainConfig
 from chidu.errors import InputError
 from chidu.store import read_json
 
+BY_EXPORT = "Written by `chidu export`"
+"""What the card of every export says."""
 KINDS = {
     "decoder": "a decoder: it tells the next token",
     "encoder": "an encoder: it tells the token at each place, seen from both sides",
@@ -19,8 +22,12 @@ KINDS = {
 def model_card(source: Path, config: ModelConfig) -> str:
     """The text of a `README.md`: what is known of a model from its run's folder and the lab around it.
 
-    `source` is a run's folder, a checkpoint, or any other folder, of which nothing more is known.
+    `source` is a run's folder, a checkpoint, the folder of a tuned model, or any other folder, of which nothing more is
+    known.
     """
+    tuned = _read(source / "tuned.json")
+    if tuned is not None:
+        return "\n".join([*_model(config), *_tuning(source, tuned)]) + "\n"
     run = source.parent if source.name.startswith("checkpoint-") else source
     lab = run.parent.parent
     parts = [*_model(config), *_training(run), *_result(run)]
@@ -34,7 +41,7 @@ def _model(config: ModelConfig) -> Iterator[str]:
     count = count_params(config)
     yield "# Model card"
     yield ""
-    yield f"A Transformer, {KINDS[config.kind]}. Written by `chidu export`; `transformers` loads it without other code."
+    yield f"A Transformer, {KINDS[config.kind]}. {BY_EXPORT}; `transformers` loads it without other code."
     yield ""
     yield "## Model"
     yield ""
@@ -61,6 +68,34 @@ def _training(run: Path) -> Iterator[str]:
     rates = f"{config.learning_rate:g} (embeddings, norms) and {config.hidden_learning_rate:g} (matrices)"
     yield f"- AdamW, peak rates {rates}"
     yield f"- run {config.id} on data set {config.data}, seed {config.seed}"
+
+
+def _tuning(folder: Path, about: Mapping[str, Any]) -> Iterator[str]:
+    """Of a tuned model: the task, how its texts are put to it, and how the tuning went."""
+    yield ""
+    yield "## Tuning"
+    yield ""
+    yield f"- task: {about['task']['task']}"
+    if about["labels"]:
+        yield f"- labels: {', '.join(about['labels'])}"
+    yield f"- reads: {_reads(about['way'], about['task']['task'])}"
+    how = _read(folder.parent / "tuning.json")
+    if how is not None:
+        best = f"the weights of step {how['best_step']:,} were kept"
+        yield f"- {how['steps']:,} steps, {how['epochs']:.1f} epochs; {best}"
+        yield f"- validation loss {how['valid_loss']:.4f} nats, overfitting gap {how['gap']:+.4f}"
+
+
+def _reads(way: str, key: str) -> str:
+    """What stands before the model: the text alone, or the prompt of the task around it."""
+    from chidu.tasks import TASKS
+    from chidu.tasks.example import Example
+
+    if way == "label":
+        return "the text alone; Chinese text was cut into characters before it was encoded"
+    if way == "span":
+        return "question, separator, passage; each word and Chinese character was encoded alone"
+    return json.dumps(TASKS[key]().prompt(Example(source="TEXT", context="PASSAGE")), ensure_ascii=False)
 
 
 def _result(run: Path) -> Iterator[str]:

@@ -26,7 +26,7 @@ from chidu.ladder.plan import Plan
 from chidu.ladder.recipe import Parametrisation
 from chidu.ladder.rung import Rung
 from chidu.laws.fit import Fit, fit
-from chidu.metrics import MetricStudy, study_metrics
+from chidu.metrics import MetricStudy, lock_metrics, score_metrics, study_metrics
 from chidu.report import Study, summarise, write_report
 from chidu.runs import RunTable
 from chidu.stages import Watch, confirm_stage, gate_stage, ladder_stage, metric_stage, plan_stage
@@ -86,6 +86,7 @@ def run_loop(options: LoopOptions, lab: Path, watch: Watch, *, confirm: bool = F
     forecast, receipt = forecast_stage(law, target, lab, options.level)
     if options.metrics:
         metric_stage(lab, watch, seed=options.seed)
+        lock_scores(law, forecast, target, lab, watch)
     if confirm:
         watch.say(f"forecast locked as {receipt.stem}: {forecast.median:.4f} {forecast.interval}; training the target")
         score(receipt, confirm_stage(target, plan, lab, watch))
@@ -149,6 +150,20 @@ def forecast_stage(law: Fit, target: TrainConfig, lab: Path, level: float) -> tu
     return forecast, receipt
 
 
+def lock_scores(law: Fit, forecast: Forecast, target: TrainConfig, lab: Path, watch: Watch) -> None:
+    """Lock what the target is forecast to score, unless it was trained already."""
+    if (lab / "runs" / target.id / "run.json").exists():
+        return
+    studies = study_metrics(lab, law, point_of(forecast), None, forecast.interval.level)
+    for receipt in lock_metrics(studies, lab, law):
+        watch.say(f"{read_receipt(receipt)['quantity']} locked as {receipt.stem}")
+
+
+def point_of(forecast: Forecast) -> Target:
+    """The target of a forecast."""
+    return Target(params=forecast.params, tokens=forecast.tokens, flops=forecast.flops)
+
+
 def study_of_lab(lab: Path) -> Study:
     """Read back a finished lab: everything that the report shows.
 
@@ -169,7 +184,7 @@ def study_of_lab(lab: Path) -> Study:
         basis = "estimated from what the target would take on this machine"
         cost = price_seconds(share * plan.speed.seconds(target), device_here(plan), basis=basis)
         upcoming = replace(upcoming, cost=cost)
-    point = Target(params=forecast.params, tokens=forecast.tokens, flops=forecast.flops)
+    studies = study_metrics(lab, law, point_of(forecast), landed, options["level"])
     notes = (
         [] if gates.probes else ["the budget left no room for the learning-rate gate: the recipe's rates are unchecked"]
     )
@@ -186,7 +201,7 @@ def study_of_lab(lab: Path) -> Study:
         next_refused=refused,
         outcome=score(receipt, landed) if landed is not None and landed.status == "done" else None,
         outcome_run=landed,
-        metrics=study_metrics(lab, law, point, landed, options["level"]),
+        metrics=score_metrics(studies, lab, landed),
         cost=costs(plan, target, forecast, seconds, options["hardware"]),
         plan=plan,
         gates=gates,

@@ -1,4 +1,4 @@
-"""A lab's scores over its ladder: their table, the law from loss to each, and what the target will score.
+"""A lab's scores over its ladder: their table, the law from loss to each, what the target will score, and receipts.
 
 Reads what `chidu.tasks.rungs` wrote, `LAB/metrics/NAME/`; computes no score itself.
 """
@@ -13,6 +13,7 @@ from typing import Any
 
 from chidu.errors import CorruptError, InputError, Refusal
 from chidu.forecast.metric import MetricForecast, forecast_metrics
+from chidu.forecast.receipt import lock, quantity_of, read_receipt, score
 from chidu.forecast.targets import Target
 from chidu.laws.fit import Fit
 from chidu.laws.metric import MetricLaw, fit_metric
@@ -20,7 +21,7 @@ from chidu.runs import Run, RunTable
 from chidu.store import read_json, write_text
 from chidu.tables.read import read_runs
 
-FOLDER, TABLE = "metrics", "metrics.csv"
+FOLDER, TABLE, RECEIPTS = "metrics", "metrics.csv", "receipts"
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,8 @@ class MetricStudy:
     """Why there is no forecast, in words."""
     landed: tuple[float, float] | None = None
     """Loss and score of the target, once it was trained."""
+    receipt: str = ""
+    """Id of the receipt that the forecast was locked as, if it was."""
 
     @property
     def label(self) -> str:
@@ -90,6 +93,7 @@ class MetricStudy:
         ends = self.forecast.interval
         said = f"{self.metric} {self.forecast.median:.3g}; with {ends.level:.0%} probability one new run there gets "
         said += f"{ends.lower:.3g} to {ends.upper:.3g} ({facts})"
+        said += f"; locked as receipt {self.receipt}" if self.receipt else ""
         if self.landed:
             said += f"; trained afterwards, it got {self.landed[1]:.3g}: {'in' if self.inside else 'out'}side"
         return said
@@ -110,6 +114,7 @@ class MetricStudy:
             "law": self.law.to_json() if self.law else None,
             "forecast": self.forecast.to_json() if self.forecast else None,
             "refused": self.refused,
+            "receipt": self.receipt,
             "landed": {"loss": self.landed[0], "value": self.landed[1], "inside": self.inside} if self.landed else None,
         }
 
@@ -215,6 +220,43 @@ def _study(
     except (Refusal, InputError) as why:
         return replace(made, refused=str(why))
     return replace(made, law=curve, forecast=forecast)
+
+
+def lock_metrics(studies: Sequence[MetricStudy], lab: Path, law: Fit) -> list[Path]:
+    """Lock every forecast that is not locked yet; the receipts of all, in the lab's folder of receipts."""
+    out = []
+    for study in studies:
+        if study.forecast is None:
+            continue
+        found = find_receipt(lab / RECEIPTS, study.forecast)
+        about = {name: getattr(study, name) for name in ("task", "metric", "count", "signature")}
+        out.append(found or lock(study.forecast, lab / RECEIPTS, fit=law, curve=study.law, about=about))
+    return out
+
+
+def find_receipt(folder: Path, forecast: MetricForecast) -> Path | None:
+    """The receipt of that very forecast of a metric; None where it was not locked.
+
+    Raises:
+        CorruptError: a receipt was changed.
+    """
+    for path in sorted(folder.glob("*.json")):
+        if ".outcome-" not in path.name:
+            content = read_receipt(path)
+            if quantity_of(content) == forecast.metric and content["forecast"] == forecast.to_json():
+                return path
+    return None
+
+
+def score_metrics(studies: Sequence[MetricStudy], lab: Path, landed: Run | None) -> tuple[MetricStudy, ...]:
+    """The same with their receipts, which are scored where the target was trained and examined."""
+    out = []
+    for study in studies:
+        receipt = find_receipt(lab / RECEIPTS, study.forecast) if study.forecast else None
+        if receipt is not None and landed is not None and study.landed is not None:
+            score(receipt, replace(landed, extra={**landed.extra, study.column: repr(study.landed[1])}))
+        out.append(replace(study, receipt=receipt.stem if receipt else ""))
+    return tuple(out)
 
 
 def first_refusal(studies: Sequence[MetricStudy], task: str) -> str:

@@ -191,7 +191,7 @@ def _outcome_words(study: Study, outcome: Outcome) -> str:
     side = "too high" if outcome.error > 0 else "too low"
     inside = "inside" if outcome.inside else "outside"
     return (
-        f"trained afterwards, it reached {_loss(study, outcome.loss)}: {inside} the interval, "
+        f"trained afterwards, it reached {_loss(study, outcome.value)}: {inside} the interval, "
         f"the forecast was {abs(outcome.error):.2%} {side}"
     )
 

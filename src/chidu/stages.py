@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from chidu.card import BY_EXPORT, model_card
 from chidu.config import TrainConfig
 from chidu.data.dataset import MIN_WINDOWS, RECORD, Dataset
 from chidu.data.loader import count_windows
@@ -34,6 +35,7 @@ from chidu.transfer import write_check
 
 if TYPE_CHECKING:
     from chidu.audit.study import AttentionStudy
+    from chidu.model.pretrained import Pretrained
     from chidu.model.sampling import Sampling
     from chidu.tasks.predicting import Decoding
 
@@ -224,23 +226,27 @@ def generate_stage(
 ) -> Iterator[str]:
     """Continue texts: one in pieces, as they come; several side by side, one piece each.
 
-    An encoder-decoder reads each prompt as its source and writes the target.
+    An encoder-decoder reads each prompt as its source and writes the target. A tuned model sees each prompt as its task
+    puts it.
 
     Raises:
         InputError: no such model, or one that writes no text.
     """
     from chidu.model.text import complete, encode, stream_text
-    from chidu.training.loading import load_any
+    from chidu.tasks.verbs import prompt_for
 
-    loaded = load_any(path)
+    loaded = load_model(path)
     if loaded.tokenizer is None:
         raise InputError(f"{path} has no tokenizer.json; put the model's own beside it")
+    if loaded.head is not None:
+        raise InputError(f"{path} gives labels or spans and writes no text; ask it with chidu eval")
     model, tokenizer = loaded.model, loaded.tokenizer
+    if not all(prompts):
+        raise InputError("the prompt is empty; give some text to continue")
+    prompts = [prompt_for(path, prompt) for prompt in prompts]
     both = model.config.kind == "encoder_decoder"
     begun = ["" for _ in prompts] if both else list(prompts)
     sources = [encode(tokenizer, prompt) for prompt in prompts] if both else None
-    if not both and not all(prompts):
-        raise InputError("the prompt is empty; give some text to continue")
     if len(prompts) == 1 and beams == 1:
         source = sources[0] if sources else None
         yield from stream_text(
@@ -282,16 +288,38 @@ def metric_stage(
     return name
 
 
-def export_stage(path: Path, out: Path) -> tuple[Path, str]:
-    """Write a model in the format of `transformers`; returns the folder that it came from and the architecture."""
-    from chidu.card import model_card
-    from chidu.model.pretrained import save_pretrained
-    from chidu.training.loading import find_model, load_any
+def load_model(path: Path) -> "Pretrained":
+    """Any model by its place, one that `chidu tune` wrote too.
 
-    if out.exists() and any(out.iterdir()) and not (out / "config.json").exists():
+    Raises:
+        InputError: nothing of the kind is there.
+        CorruptError: a file is damaged.
+    """
+    from chidu.tasks.tuned import Tuned, find_tuned
+    from chidu.training.loading import load_any
+
+    tuned = find_tuned(path)
+    return load_any(path) if tuned is None else Tuned.load(tuned).pretrained()
+
+
+def export_stage(path: Path, out: Path) -> tuple[Path, str]:
+    """Write a model, tuned or not, in the format of `transformers`; returns the folder that it came from and the
+    architecture.
+
+    Raises:
+        InputError: no such model, one that no architecture is the same as, or a folder of other files.
+    """
+    from chidu.model.pretrained import save_pretrained
+    from chidu.tasks.tuned import find_tuned
+    from chidu.training.loading import find_model
+
+    if out.exists() and any(out.iterdir()) and not _is_export(out):
         raise InputError(f"{out} holds other files; choose another --out")
-    loaded = load_any(path)
-    source = path if (path / "config.json").is_file() else find_model(path)
+    if out.resolve() == path.resolve():
+        raise InputError(f"{out} is the model itself; choose another --out")
+    loaded, source = load_model(path), find_tuned(path)
+    if source is None:
+        source = path if (path / "config.json").is_file() else find_model(path)
     subject = loaded.head if loaded.head is not None else loaded.model
     save_pretrained(
         subject,
@@ -304,6 +332,12 @@ def export_stage(path: Path, out: Path) -> tuple[Path, str]:
     return source, str(read_json(out / "config.json")["architectures"][0])
 
 
+def _is_export(folder: Path) -> bool:
+    """Whether a folder is one that `chidu export` wrote, and may write again: its card says so."""
+    card = folder / "README.md"
+    return card.is_file() and BY_EXPORT in card.read_text(encoding="utf-8", errors="replace")
+
+
 def attend_stage(
     path: Path, text: str, out: Path, *, words: str, target: str, on: Path | None, seed: int
 ) -> "AttentionStudy":
@@ -314,13 +348,15 @@ def attend_stage(
     """
     from chidu.audit.look import look, rows_of
     from chidu.audit.page import write_page
-    from chidu.training.loading import find_model, is_hub_folder, load_any
+    from chidu.tasks.tuned import find_tuned
+    from chidu.training.loading import find_model, is_hub_folder
 
-    loaded = load_any(path)
+    loaded = load_model(path)
+    known = is_hub_folder(path) or find_tuned(path) is not None
     rows, said = None, ""
     if on is not None:
         rows, said = rows_of(loaded, read_text_file(on)), str(on)
-    elif path.exists() and not is_hub_folder(path) and loaded.model.config.kind != "encoder_decoder":
+    elif path.exists() and not known and loaded.model.config.kind != "encoder_decoder":
         data = find_data(find_model(path))
         if data is not None:
             context = loaded.model.config.context

@@ -6,6 +6,7 @@ import pytest
 from chidu.errors import CorruptError, InputError
 from chidu.forecast.landed import find_run, read_record
 from chidu.forecast.loss import Forecast
+from chidu.forecast.metric import MetricForecast
 from chidu.forecast.receipt import lock, score
 from chidu.runs import Run, RunTable
 from chidu.stats import Interval
@@ -80,12 +81,28 @@ def test_the_record_lists_receipts_and_scores_by_distance(receipt, tmp_path):
     assert len(value["receipts"]) == 3
 
 
+def test_metrics_stand_in_the_record_beside_losses(receipt, tmp_path):
+    size = (2.5, NEAR.interval, 1e9, 2e10, 1.2e20, 5.0, (), "form=tied")
+    scored = lock(MetricForecast("accuracy", 0.6, Interval(0.5, 0.7, 0.9), *size), tmp_path)
+    lock(MetricForecast("f1", 40.0, Interval(30.0, 50.0, 0.9), *size), tmp_path)
+    table = RunTable((*OTHERS, replace(BIG, extra={"accuracy": "0.62"})))
+    score(scored, find_run(scored, table))
+    score(receipt, BIG)
+    record = read_record(tmp_path)
+    assert [(row.quantity, row.value) for row in record.rows] == [("loss", 2.55), ("accuracy", 0.62), ("f1", None)]
+    assert [len(rows) for _, _, rows in record.bands()] == [1]
+    text = str(record)
+    assert "0.6200  -0.0200 inside, accuracy" in text
+    assert "none yet, f1" in text
+    assert "of metrics: 1 of 1 inside\n1 of 3 not landed yet" in text
+
+
 def test_the_first_outcome_counts(receipt, tmp_path):
     score(receipt, Run(loss=3.0))
     score(receipt, Run(loss=2.5))
     score(receipt, Run(loss=2.5))
     (row,) = read_record(tmp_path).rows
-    assert (row.loss, row.outcomes, row.inside) == (3.0, 2, False)
+    assert (row.value, row.outcomes, row.inside) == (3.0, 2, False)
     assert "scored 2 times: the first counts" in str(read_record(tmp_path))
 
 

@@ -1,16 +1,22 @@
 import json
+from dataclasses import replace
 
 import pytest
 
 from chidu.errors import CorruptError, InputError
 from chidu.forecast.ledger import verify
 from chidu.forecast.loss import Forecast, forecast_loss
-from chidu.forecast.receipt import lock, read_receipt, score
+from chidu.forecast.metric import MetricForecast
+from chidu.forecast.receipt import lock, quantity_of, read_receipt, score
 from chidu.laws.fit import fit
 from chidu.runs import Run
 from chidu.stats import Interval
+from chidu.store import hash_json, write_json
 
 FORECAST = Forecast(1e9, 2e10, 1.2e20, 2.5, Interval(2.4, 2.6, 0.9), "run", 12.0, (), "form=chinchilla")
+SCORE = MetricForecast(
+    "accuracy", 0.6, Interval(0.5, 0.7, 0.9), 2.5, Interval(2.4, 2.6, 0.9), 1e9, 2e10, 1.2e20, 12.0, (), "form=tied"
+)
 
 
 def test_a_receipt_is_named_by_its_content(tmp_path):
@@ -96,6 +102,37 @@ def test_another_run_is_not_its_outcome(tmp_path):
         score(path, Run(loss=2.55, params=2e9, tokens=2e10))
     with pytest.raises(InputError, match="does not exist"):
         score(tmp_path / "none.json", Run(loss=2.5))
+
+
+def test_a_metric_is_locked_and_scored_too(tmp_path):
+    path = lock(SCORE, tmp_path, about={"task": "continuation", "count": 200})
+    content = read_receipt(path)
+    assert (quantity_of(content), content["forecast"]) == ("accuracy", SCORE.to_json())
+    assert content["about"] == {"task": "continuation", "count": 200}
+    outcome = score(path, Run(loss=2.5, params=1e9, tokens=2e10, run="big", extra={"accuracy": "0.45"}))
+    assert (outcome.quantity, outcome.value, outcome.inside) == ("accuracy", 0.45, False)
+    assert outcome.error == pytest.approx(0.15)
+    assert "forecast 0.6000, accuracy 0.4500, +0.1500, outside" in str(outcome)
+    assert score(path, 0.0).error == pytest.approx(0.6)  # a score may be nought
+    assert [entry.kind for entry in verify(tmp_path)] == ["lock", "outcome", "outcome"]
+    with pytest.raises(InputError, match="run big has '' for accuracy, which is no number"):
+        score(path, Run(loss=2.5, params=1e9, tokens=2e10, run="big"))
+    with pytest.raises(InputError, match="a value of nan scores nothing"):
+        score(path, float("nan"))
+    with pytest.raises(InputError, match="params=2e"):
+        score(path, Run(loss=2.5, params=2e9, tokens=2e10, extra={"accuracy": "0.6"}))
+    loss = replace(SCORE, metric="unseen_loss", interval=Interval(2.4, 2.6, 0.9))
+    assert score(lock(loss, tmp_path), Run(loss=9.0, unseen_loss=2.55)).inside
+
+
+def test_receipts_of_before_say_no_quantity_and_mean_the_loss(tmp_path):
+    content = dict(read_receipt(lock(FORECAST, tmp_path / "new")))
+    assert content.pop("quantity") == "loss"
+    path = tmp_path / "old" / f"{hash_json(content)}.json"
+    write_json(path, content)
+    outcome = score(path, Run(loss=2.55))
+    assert (outcome.quantity, outcome.inside) == ("loss", True)
+    assert set(outcome.to_json()) == {"receipt", "loss", "median", "error", "inside"}
 
 
 def test_a_receipt_is_never_overwritten(tmp_path, monkeypatch):

@@ -162,6 +162,30 @@ def test_heads_go_out_and_come_back(make_model, tmp_path: Path, hub, body: dict[
     same(torch.stack(again(tokens), dim=-1), torch.stack(reader(tokens), dim=-1))
 
 
+@pytest.mark.parametrize("body", [{"kind": "encoder"}, BERT], ids=["eurobert", "bert"])
+@torch.no_grad()
+def test_a_classifier_without_a_dense_layer_gets_one_that_changes_nothing(make_model, tmp_path: Path, hub, body):
+    model, tokens = make_model(vocab_size=SPECIALS.vocab_size, **body), draw(3, 9, 200)
+    classifier = Classifier(model, 5, pooling="first" if body is BERT else "mean", dense=False).eval()
+    for i, weight in enumerate(classifier.out.parameters()):
+        weight.normal_(generator=torch.Generator().manual_seed(i))
+    save_pretrained(classifier, TOKENIZER, tmp_path / "hf", specials=SPECIALS)
+    theirs = hub.AutoModelForSequenceClassification.from_pretrained(tmp_path / "hf").eval()
+    segments = torch.tensor([[1] * 9, [1] * 5 + [0] * 4, [1] * 9])
+    right = classifier(tokens, segments=segments)
+    same(theirs(tokens, attention_mask=segments).logits, right)
+    back = load_pretrained(tmp_path / "hf").head
+    assert isinstance(back, Classifier)
+    same(back(tokens, segments=segments), right)
+
+
+def test_too_many_classes_for_a_dense_layer_that_changes_nothing(make_model, tmp_path: Path):
+    model = make_model(kind="encoder")
+    with pytest.raises(InputError, match="cannot stand in for none with 13 classes, only with 12"):
+        save_pretrained(Classifier(model, 13, dense=False), None, tmp_path / "hf")
+    assert not (tmp_path / "hf").exists()
+
+
 SIZES: dict[str, Any] = {
     "vocab_size": 61,
     "hidden_size": 24,
@@ -268,6 +292,9 @@ def test_folders_that_cannot_be_loaded(make_model, tmp_path: Path):
     for changes, message in [
         ({"model_type": "mamba"}, "model_type 'mamba'; chidu loads llama"),
         ({"hidden_act": "relu"}, "sets hidden_act to 'relu'"),
+        ({"rms_norm_eps": "small"}, "config.json has a value that cannot be"),
+        ({"eos_token_id": "last"}, "config.json has a value that cannot be"),
+        ({"id2label": {"first": "a"}}, "config.json has a value that cannot be"),
         ({"hidden_size": None}, "lacks hidden_size"),
         ({"intermediate_size": 32}, "feed_forward.up.weight is .* in the checkpoint"),
         ({"num_hidden_layers": 1}, "tensors that have no place here, such as model.layers.1"),

@@ -24,7 +24,8 @@ def test_f1_counts_shared_words_and_takes_the_best_reference() -> None:
 
 
 def test_chinese_is_matched_by_character() -> None:
-    assert words_of("１９９８年，Python 3 发布。", by_character=True) == ["1998", "年", "python", "3", "发", "布"]
+    assert words_of("1998年，Python 3.0发布+。", by_character=True) == ["1998", "年", "python", "30", "发", "布"]
+    assert words_of("ω-force的", by_character=True) == ["ωforce", "的"]
     assert shared_f1("1998年", ["1998年6月"], by_character=True) == pytest.approx(2 * 2 / (2 + 4))
     assert exact("《红楼梦》", ["红楼梦"], by_character=True) == 1
 

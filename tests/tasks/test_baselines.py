@@ -5,7 +5,7 @@ import random
 import pytest
 
 from chidu.errors import InputError
-from chidu.tasks.baselines.baseline import Baseline, choose
+from chidu.tasks.baselines.baseline import Baseline, NothingLearntError, choose
 from chidu.tasks.baselines.constant import COPY, MAJORITY
 from chidu.tasks.baselines.linear import linear_baselines
 from chidu.tasks.baselines.nearest import NEAREST
@@ -118,6 +118,16 @@ def test_the_best_on_validation_is_chosen() -> None:
     lower = choose([first, second], [one], [one, one], judge, lower_is_better=True)  # type: ignore[arg-type]
     assert lower is not None
     assert lower.name == "first"
+
+
+def test_what_finds_nothing_to_learn_does_not_compete() -> None:
+    blank = [Example(source=text, targets=(label,)) for text, label in (("", "a"), (" ", "b"))]
+    for baseline in (linear_baselines()[0], NEAREST[0]):
+        with pytest.raises(NothingLearntError):
+            baseline.fit(blank)
+    chosen = choose([linear_baselines()[0], MAJORITY], blank, blank, lambda *given: 1.0)
+    assert chosen is not None
+    assert chosen.name == MAJORITY.name
 
 
 def test_without_a_validation_split_only_what_learns_nothing_competes() -> None:

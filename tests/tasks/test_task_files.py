@@ -62,7 +62,13 @@ BAD: list[tuple[Task, Any, str]] = [
     (Coding(), {"text": "a", "test_list": "b"}, '"test_list"'),
     (Generation(), {"words": "a"}, '"text"'),
     (Generation(), [1], "not an object"),
+    (Generation(), {"text": "a\ud800"}, "half of a surrogate pair"),
 ]
+
+
+def test_short_texts_and_no_probabilities_leave_nothing_to_score() -> None:
+    with pytest.raises(InputError, match="nothing to score: the model wrote nothing, or no text goes on"):
+        Generation().metrics([Example(source="short")], [Prediction(text="x")])
 
 
 @pytest.mark.parametrize(("task", "record", "words"), BAD, ids=lambda value: getattr(value, "key", ""))

@@ -18,8 +18,8 @@ from chidu.tasks.lessons import make_lesson
 from chidu.tasks.lora import LowRank, adapt, merge
 from chidu.tasks.passages import MATCHED, PAIRED, PLAIN, QUESTION, read_passages, split_units
 from chidu.tasks.predicting import Decoding, predict, text_nats
-from chidu.tasks.tuned import Tuned
-from chidu.tasks.tuning import DONE, MODEL, tune
+from chidu.tasks.tuned import MODEL, Tuned
+from chidu.tasks.tuning import DONE, tune
 from chidu.tasks.tuning_config import TuneConfig, Tuning
 
 TINY = Shape(width=32, layers=1, heads=2, vocab=0, context=48)

@@ -47,12 +47,17 @@ def test_a_run_and_a_checkpoint_mean_themselves(tmp_path: Path) -> None:
     assert tokenizer_file(run) == tokenizer_file(checkpoint) == run / "tokenizer.json"
 
 
-@pytest.mark.parametrize("name", ["empty", "nowhere"])
-def test_nothing_finished_is_an_error(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("empty", "holds no finished run"), ("nowhere", "does not exist"), ("weights", r"no config\.json that says")],
+)
+def test_nothing_finished_is_an_error(tmp_path: Path, name: str, said: str) -> None:
     (tmp_path / "empty").mkdir()
-    with pytest.raises(InputError, match="holds no finished run"):
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "weights" / "model.safetensors").write_bytes(b"")
+    with pytest.raises(InputError, match=said):
         find_model(tmp_path / name)
-    with pytest.raises(InputError, match="holds no finished run"):
+    with pytest.raises(InputError, match=said):
         load_any(tmp_path / name)
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from chidu.cli.app import app
-from chidu.cli.options import Json, show
+from chidu.cli.options import Json, Seed, show
 
 
 @app.command
@@ -16,7 +16,7 @@ def attend(
     target: str = "",
     on: Path | None = None,
     out: Path = Path("attention.html"),
-    seed: int = 0,
+    seed: Seed = 0,
     json_: Json = False,
 ) -> None:
     """Show the attention of every layer and head on a text, and what the loss is without each head.
@@ -28,7 +28,7 @@ def attend(
     Parameters
     ----------
     model
-        A lab, a run's folder, a checkpoint, or a Hugging Face folder; of a lab, the run of most compute.
+        A lab, a run's folder, a checkpoint, a tuned model, or a Hugging Face folder; of a lab, the run of most compute.
     text
         The text to read; of an encoder-decoder the source.
     words

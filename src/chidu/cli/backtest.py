@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from chidu.cli.app import app
-from chidu.cli.options import Columns, Json, check_level, open_terminal, read_table, show_with_notes
+from chidu.cli.options import Columns, Json, Seed, check_level, open_terminal, read_table, show_with_notes
 
 
 @app.command
@@ -16,7 +16,7 @@ def backtest(
     form: str = "auto",
     group: str | None = None,
     column: Columns = None,
-    seed: int = 0,
+    seed: Seed = 0,
     json_: Json = False,
 ) -> None:
     """Hold out the largest runs at several distances, forecast them from the rest, and say how that went.

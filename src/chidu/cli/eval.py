@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from chidu.cli.app import app
-from chidu.cli.options import Json, check_level, find_machine, open_terminal, show
+from chidu.cli.options import Json, Seed, check_device, check_level, find_machine, open_terminal, show
 from chidu.errors import InputError, Refusal
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def eval_(
     out: Path | None = None,
     device: str = "",
     threads: int = 0,
-    seed: int = 0,
+    seed: Seed = 0,
     json_: Json = False,
 ) -> None:
     """Examine a model on a task: scores with intervals, and beside each the best simple baseline.
@@ -91,8 +91,11 @@ def eval_(
         Threads on the CPU; 0 takes all cores.
     """
     check_level(level)
+    check_device(device)
     if limit < 0:
         raise InputError(f"--limit {limit}: give 0 for all examples, or how many")
+    if out is not None and (out.is_dir() or not out.name):
+        raise InputError(f"--out {out} is a folder; name a JSON file to write")
     _check_words(task, file, ladder=ladder, harness=harness, include=include)
     value: dict[str, Any] = {}
     text = refused = ""

@@ -10,14 +10,15 @@ from chidu.cli.options import Json, show
 def export(model: Path, /, *, out: Path = Path("exported"), json_: Json = False) -> None:
     """Write a model as a checkpoint that `transformers` loads without our code, with its tokenizer and model card.
 
-    A decoder becomes a Llama, a Qwen or a GPT-2, an encoder a EuroBERT or a BERT, an encoder-decoder a T5.
+    A decoder becomes a Llama, a Qwen or a GPT-2, an encoder a EuroBERT or a BERT, an encoder-decoder a T5; a tuned
+    classifier keeps its head and labels.
 
-    Example: `chidu export lab --out exported`
+    Example: `chidu export lab --out exported`, or of a tuned model: `chidu export tuned --out exported`
 
     Parameters
     ----------
     model
-        A lab, a run's folder, a checkpoint, or a Hugging Face folder; of a lab, the run of most compute.
+        A lab, a run's folder, a checkpoint, a tuned model, or a Hugging Face folder; of a lab, the run of most compute.
     out
         The folder to write.
     """

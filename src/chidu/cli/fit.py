@@ -6,7 +6,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from chidu.cli.app import app
-from chidu.cli.options import Columns, Json, read_number, read_table, show, show_with_notes
+from chidu.cli.options import Columns, Json, Seed, read_number, read_table, show, show_with_notes
 from chidu.errors import InputError
 
 
@@ -27,7 +27,7 @@ def fit(
     tokens: Annotated[float | None, Parameter(converter=read_number)] = None,
     flops: Annotated[float | None, Parameter(converter=read_number)] = None,
     column: Columns = None,
-    seed: int = 0,
+    seed: Seed = 0,
     json_: Json = False,
 ) -> None:
     """Fit a scaling law to a table of runs: a power law towards a floor.

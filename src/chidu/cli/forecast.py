@@ -2,20 +2,22 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
 from chidu.cli.app import app
-from chidu.cli.options import Columns, Json, check_level, read_number, read_table, show
+from chidu.cli.options import Columns, Json, Seed, check_level, read_number, read_table, show
 from chidu.errors import InputError, Refusal
 
 if TYPE_CHECKING:
     from chidu.forecast.backtest import Backtest
     from chidu.forecast.loss import Forecast
+    from chidu.forecast.metric import MetricForecast
     from chidu.forecast.quote import Quote
     from chidu.forecast.targets import Target
     from chidu.laws.fit import Fit
+    from chidu.laws.metric import MetricLaw
     from chidu.runs import RunTable
 
 
@@ -42,7 +44,7 @@ def forecast(
     lock: bool = False,
     receipts: Path | None = None,
     column: Columns = None,
-    seed: int = 0,
+    seed: Seed = 0,
     json_: Json = False,
 ) -> None:
     """Forecast the loss of runs that were not trained, with an interval.
@@ -107,8 +109,8 @@ def forecast(
     _check_flags(of, lock=lock, receipts=receipts, backtest=backtest)
     if not metric and (chance is not None or best is not None):
         raise InputError("--chance and --best are of a metric: name its column with --metric")
-    if metric and (lock or backtest or of != "run"):
-        raise InputError("--metric is neither locked nor backtested: leave out --lock, --backtest and --of")
+    if metric and (backtest or of != "run"):
+        raise InputError("--metric is not backtested: leave out --backtest and --of")
     wanted = (
         read_targets(targets)
         if targets
@@ -117,7 +119,10 @@ def forecast(
     table = read_table(runs, column)
     law = fit_law(table, form=form, group=group, seed=seed)
     if metric:
-        return _metric(table, law, wanted, metric, chance, best, level=level, out=out, many=bool(targets), json_=json_)
+        folder = (receipts or runs.parent / "receipts") if lock else None
+        return _metric(
+            table, law, wanted, metric, chance, best, level=level, out=out, many=bool(targets), lock=folder, json_=json_
+        )
     answers = forecast_targets(law, wanted, level, of)  # type: ignore[arg-type]
     made, notes = _backtest(table, answers, form=form, group=group, level=level, seed=seed) if backtest else (None, [])
     quotes, unread = _quotes(runs.parent, law, answers, level, made) if of == "run" else ([[]] * len(answers), [])
@@ -139,11 +144,7 @@ def forecast(
         notes = [*table.notes, *notes]
     lines += [f"note: {note}" for note in notes]
     if lock:
-        locked, head = _lock(answers, law, receipts or runs.parent / "receipts")
-        for value, path in zip(values, locked, strict=True):
-            value |= {"receipt": str(path), "head": head}
-        what = str(locked[0]) if targets is None else f"{len(locked)} receipts in {locked[0].parent}"
-        lines.append(f"locked: {what}; head of the ledger, to publish: {head}")
+        lines.append(_lock(answers, law, receipts or runs.parent / "receipts", values, many=targets is not None))
     show(json_, values[0] if targets is None else values, "\n".join(lines))
 
 
@@ -158,9 +159,10 @@ def _metric(
     level: float,
     out: Path | None,
     many: bool,
+    lock: Path | None,
     json_: bool,
 ) -> None:
-    """Forecast a column of the table through the loss."""
+    """Forecast a column of the table through the loss, and lock that in a folder of receipts, if one is given."""
     from chidu.forecast.metric import forecast_metrics
     from chidu.forecast.targets import write_forecasts
     from chidu.laws.metric import fit_metric
@@ -171,8 +173,11 @@ def _metric(
         write_forecasts(out, wanted, answers)
     notes = [*table.notes, *law.warnings]
     lines = [f"{len(answers)} forecasts in {out}"] if many and out is not None else [str(answer) for answer in answers]
-    values = [{**answer.to_json(), "notes": notes} for answer in answers]
-    show(json_, values if many else values[0], "\n".join([*lines, *[f"note: {note}" for note in notes]]))
+    values: list[dict[str, Any]] = [{**answer.to_json(), "notes": notes} for answer in answers]
+    lines += [f"note: {note}" for note in notes]
+    if lock is not None:
+        lines.append(_lock(answers, law, lock, values, many=many, curve=curve))
+    show(json_, values if many else values[0], "\n".join(lines))
 
 
 def _check_flags(of: str, *, lock: bool, receipts: Path | None, backtest: bool) -> None:
@@ -185,12 +190,25 @@ def _check_flags(of: str, *, lock: bool, receipts: Path | None, backtest: bool) 
         raise InputError("--lock locks where one new run will land: leave out --of law")
 
 
-def _lock(answers: "Sequence[Forecast]", law: "Fit", folder: Path) -> tuple[list[Path], str]:
-    """Lock each answer; the receipts, and the hash of the ledger's last line."""
+def _lock(
+    answers: "Sequence[Forecast | MetricForecast]",
+    law: "Fit",
+    folder: Path,
+    values: list[dict[str, Any]],
+    *,
+    many: bool,
+    curve: "MetricLaw | None" = None,
+) -> str:
+    """Lock each answer; receipts and the hash of the ledger's last line go into the values, and are told."""
     from chidu.forecast.ledger import read_ledger
     from chidu.forecast.receipt import lock
 
-    return [lock(answer, folder, fit=law) for answer in answers], read_ledger(folder)[-1].hash
+    locked = [lock(answer, folder, fit=law, curve=curve) for answer in answers]
+    head = read_ledger(folder)[-1].hash
+    for value, path in zip(values, locked, strict=True):
+        value |= {"receipt": str(path), "head": head}
+    what = f"{len(locked)} receipts in {folder}" if many else str(locked[0])
+    return f"locked: {what}; head of the ledger, to publish: {head}"
 
 
 def _backtest(

@@ -6,7 +6,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from chidu.cli.app import app
-from chidu.cli.options import Json, show
+from chidu.cli.options import Json, Seed, show
 
 Stops = Annotated[list[str] | None, Parameter(name="--stop", help="End before this string; may be given again.")]
 
@@ -26,7 +26,7 @@ def generate(
     beams: int = 1,
     length_penalty: float = 1.0,
     stop: Stops = None,
-    seed: int = 0,
+    seed: Seed = 0,
     json_: Json = False,
 ) -> None:
     """Continue texts with a trained model; an encoder-decoder reads each text and writes another.
@@ -36,7 +36,7 @@ def generate(
     Parameters
     ----------
     model
-        A lab, a run's folder, a checkpoint, or a Hugging Face folder; of a lab, the run of most compute.
+        A lab, a run's folder, a checkpoint, a tuned model, or a Hugging Face folder; of a lab, the run of most compute.
     prompt
         The text to continue; it is shown as it comes.
     more

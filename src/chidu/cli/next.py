@@ -6,7 +6,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from chidu.cli.app import app
-from chidu.cli.options import Columns, Json, read_number, read_table, show_with_notes
+from chidu.cli.options import Columns, Json, Seed, read_number, read_table, show_with_notes
 from chidu.errors import InputError
 
 
@@ -25,7 +25,7 @@ def next_(
     score: Path | None = None,
     hardware: str = "h100",
     column: Columns = None,
-    seed: int = 0,
+    seed: Seed = 0,
     json_: Json = False,
 ) -> None:
     """Say which run to train next, so that the target's interval narrows most for its price.

@@ -41,8 +41,17 @@ def read_duration(type_: Any, tokens: Sequence[Any]) -> float:
     return seconds
 
 
+def read_seed(type_: Any, tokens: Sequence[Any]) -> int:
+    """Read a whole number that is not negative."""
+    text = tokens[0].value
+    if not text.strip().isdecimal():
+        raise InputError(f"--{tokens[0].keyword.lstrip('-')} {text}: it must be a whole number that is not negative")
+    return int(text)
+
+
 Number = Annotated[float, Parameter(converter=read_number)]
 Duration = Annotated[float, Parameter(converter=read_duration)]
+Seed = Annotated[int, Parameter(converter=read_seed)]
 Columns = Annotated[
     list[str] | None,
     Parameter(name="--column", help="chidu's name = the file's, such as params=N; or a number for every run."),
@@ -104,7 +113,20 @@ def find_machine(device: str, threads: int) -> "Machine":
 
     if threads < 0:
         raise InputError(f"--threads {threads}: it must not be negative")
+    check_device(device)
     return Machine(device=device or find_device(), threads=threads or os.cpu_count() or 1)
+
+
+def check_device(device: str) -> None:
+    """Refuse a device that is not here; nothing stands for what is found out."""
+    if device in ("", "cpu"):
+        return
+    from chidu.ladder.machine import find_device
+
+    if not device.startswith("cuda"):
+        raise InputError(f"--device {device}: it is cpu or cuda")
+    if find_device() != "cuda":
+        raise InputError(f"--device {device}: PyTorch sees no such GPU here; use cpu, or install a build with CUDA")
 
 
 def fail(code: int, message: str, error: Exception | None = None) -> int:

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Literal
 
 from chidu.cli.app import app
-from chidu.cli.options import Duration, Json, open_terminal, show
+from chidu.cli.options import Duration, Json, Seed, open_terminal, show
 
 
 @app.command
@@ -17,7 +17,7 @@ def plan(
     out: Path = Path("lab/plan.json"),
     workers: int = 0,
     parametrisation: Literal["mup", "standard"] = "mup",
-    seed: int = 0,
+    seed: Seed = 0,
     json_: Json = False,
 ) -> None:
     """Measure this machine and choose the runs of a ladder that fits a time.

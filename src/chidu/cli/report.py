@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from chidu.cli.app import app
-from chidu.cli.options import Columns, Json, read_table, show
+from chidu.cli.options import Columns, Json, Seed, read_table, show
 
 
 @app.command
@@ -13,7 +13,7 @@ def report(
     *,
     out: Path | None = None,
     column: Columns = None,
-    seed: int = 0,
+    seed: Seed = 0,
     json_: Json = False,
 ) -> None:
     """Write the page of a lab, or of a table of runs: figures, forecast, cost, next run, what was set aside.

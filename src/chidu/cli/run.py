@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from chidu.cli.app import app
-from chidu.cli.options import Duration, Json, check_level, open_terminal, show
+from chidu.cli.options import Duration, Json, Seed, check_level, open_terminal, show
 
 
 @app.command
@@ -25,7 +25,7 @@ def run(
     metrics: bool = False,
     workers: int = 0,
     parametrisation: Literal["mup", "standard"] = "mup",
-    seed: int = 0,
+    seed: Seed = 0,
     json_: Json = False,
 ) -> None:
     """Do the whole loop: data, plan, gates, ladder, law, forecast, next run, report.
@@ -45,7 +45,7 @@ def run(
     design
         The ladder's shape: grid, isoflop, trunk, optimal (searched for the target), or auto, the best of them.
     confirm
-        Train the target too, and score the locked forecast.
+        Train the target too, and score the locked forecast; with --metrics those of its scores too.
     vocab_size
         Tokens of the byte-level BPE; 257 for plain bytes.
     level

@@ -6,7 +6,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from chidu.cli.app import app
-from chidu.cli.options import Columns, Json, check_level, read_number, read_table, show
+from chidu.cli.options import Columns, Json, Seed, check_level, read_number, read_table, show
 from chidu.errors import InputError
 
 
@@ -26,7 +26,7 @@ def split(
     level: float = 0.9,
     form: str = "auto",
     column: Columns = None,
-    seed: int = 0,
+    seed: Seed = 0,
     json_: Json = False,
 ) -> None:
     """Split a compute budget between params and tokens: the best split, how near others come, what it costs.

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Literal
 
 from chidu.cli.app import app
-from chidu.cli.options import Json, Number, open_terminal, show
+from chidu.cli.options import Json, Number, Seed, check_device, open_terminal, show
 
 
 @app.command
@@ -18,7 +18,7 @@ def train(
     device: str = "",
     threads: int = 1,
     parametrisation: Literal["mup", "standard"] = "mup",
-    seed: int = 0,
+    seed: Seed = 0,
     json_: Json = False,
 ) -> None:
     """Train one model, from a config or by the recipe from its width and tokens.
@@ -46,6 +46,7 @@ def train(
     """
     from chidu.stages import train_stage
 
+    check_device(device)
     with open_terminal(json_) as watch:
         landed = train_stage(
             data,

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from chidu.cli.app import app
-from chidu.cli.options import Json, find_machine, open_terminal, show
+from chidu.cli.options import Json, Seed, find_machine, open_terminal, show
 
 
 @app.command
@@ -33,7 +33,7 @@ def tune(
     context: int = 128,
     device: str = "",
     threads: int = 0,
-    seed: int = 0,
+    seed: Seed = 0,
     json_: Json = False,
 ) -> None:
     """Fine-tune a model on a task file, all of its weights or a low-rank change.

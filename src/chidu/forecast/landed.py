@@ -12,7 +12,7 @@ import numpy as np
 
 from chidu.errors import InputError
 from chidu.forecast.ledger import Entry, verify
-from chidu.forecast.receipt import SAME, misses, read_receipt
+from chidu.forecast.receipt import LOSS, SAME, error_of, misses, quantity_of, read_receipt
 from chidu.runs import Run, RunTable
 from chidu.store import read_json
 
@@ -43,7 +43,7 @@ def find_run(receipt: Path, table: RunTable, name: str = "") -> Run:
         asked = ", ".join(f"{key} {forecast[key]:.4g}" for key in _asked(forecast))
         raise InputError(
             f"{table.source or 'the table'} has no finished run of {asked} (to {SAME:.0%}), as {receipt} forecast; "
-            "add its row, or give --loss"
+            "add its row, or give --loss or --value"
         )
     settings: dict[object, list[tuple[Run, str, int]]] = defaultdict(list)
     for row in found:
@@ -80,20 +80,22 @@ class Locked:
     lower: float
     upper: float
     level: float
-    loss: float | None
+    quantity: str
+    """`loss`, or the column of a metric."""
+    value: float | None
     """Of its first outcome; None while the run has not landed."""
     outcomes: int
     """How many were written; only the first counts."""
 
     @property
     def error(self) -> float | None:
-        """median / loss - 1: positive where the forecast was too high."""
-        return None if self.loss is None else self.median / self.loss - 1
+        """Of a loss median / value - 1, of a metric median - value: positive where the forecast was too high."""
+        return None if self.value is None else error_of(self.quantity, self.median, self.value)
 
     @property
     def inside(self) -> bool | None:
-        """Whether the loss lies in the interval."""
-        return None if self.loss is None else self.lower <= self.loss <= self.upper
+        """Whether the value lies in the interval."""
+        return None if self.value is None else self.lower <= self.value <= self.upper
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -112,23 +114,25 @@ class Record:
     """In the order of locking."""
 
     def bands(self) -> list[tuple[float, float, list[Locked]]]:
-        """The scored receipts by their distance: from, to, rows; only where there are some."""
-        scored = [row for row in self.rows if row.loss is not None]
+        """The scored receipts of losses by their distance: from, to, rows; only where there are some."""
+        scored = [row for row in self.rows if row.value is not None and row.quantity == LOSS]
         made = [(a, b, [row for row in scored if a <= row.distance < b]) for a, b in pairwise(BANDS)]
         return [(a, b, rows) for a, b, rows in made if rows]
 
     def __str__(self) -> str:
         """Every receipt, the record by distance, and what was verified."""
-        head = (
-            f"{'receipt':<13} {'locked':<16} {'distance':>9} {'forecast':>9} {'interval':>19} {'loss':>8} {'error':>8}"
-        )
+        head = f"{'receipt':<13} {'locked':<16} {'distance':>9} {'forecast':>9} {'interval':>19} "
+        head += f"{'landed':>8} {'error':>8}"
         lines = [head, *[_line(row) for row in self.rows], ""]
         for low, high, rows in self.bands():
             where = f"over {low:g}" if math.isinf(high) else f"{low:g} to {high:g}"
             error = float(np.mean([abs(row.error or 0.0) for row in rows]))
             inside = sum(bool(row.inside) for row in rows)
             lines.append(f"at {where} times: mean error {error:.2%}, {inside} of {len(rows)} inside")
-        waiting = sum(row.loss is None for row in self.rows)
+        metrics = [row for row in self.rows if row.value is not None and row.quantity != LOSS]
+        if metrics:
+            lines.append(f"of metrics: {sum(bool(row.inside) for row in metrics)} of {len(metrics)} inside")
+        waiting = sum(row.value is None for row in self.rows)
         lines += [f"{waiting} of {len(self.rows)} not landed yet"] if waiting else []
         lines += [f"verified: {self.entries} lines of {self.folder}, none changed; head {self.head}"]
         return "\n".join(lines)
@@ -152,10 +156,12 @@ class Record:
 def _line(row: Locked) -> str:
     interval = f"{row.lower:.4f} to {row.upper:.4f}"
     start = f"{row.receipt:<13} {row.time[:16]:<16} {row.distance:>8.3g}x {row.median:>9.4f} {interval:>19}"
-    if row.loss is None:
-        return f"{start} {'none yet':>8}"
+    of = "" if row.quantity == LOSS else f", {row.quantity}"
+    if row.value is None:
+        return f"{start} {'none yet':>8}{of}"
+    error = f"{row.error:+.2%}" if row.quantity == LOSS else f"{row.error:+.4f}"
     again = f", scored {row.outcomes} times: the first counts" if row.outcomes > 1 else ""
-    return f"{start} {row.loss:>8.4f} {row.error:>+8.2%} {'inside' if row.inside else 'outside'}{again}"
+    return f"{start} {row.value:>8.4f} {error:>8} {'inside' if row.inside else 'outside'}{of}{again}"
 
 
 def read_record(folder: Path, head: str = "") -> Record:
@@ -174,7 +180,7 @@ def read_record(folder: Path, head: str = "") -> Record:
     for entry in entries:
         if entry.kind == "outcome":
             value = read_json(folder / entry.file)
-            outcomes[value["receipt"]].append(value["loss"])
+            outcomes[value["receipt"]].append(value["value"] if "quantity" in value else value["loss"])
     rows = tuple(_locked(folder, entry, outcomes) for entry in entries if entry.kind == "lock")
     return Record(str(folder), len(entries), entries[-1].hash, rows)
 
@@ -182,12 +188,13 @@ def read_record(folder: Path, head: str = "") -> Record:
 def _locked(folder: Path, entry: Entry, outcomes: Mapping[str, list[float]]) -> Locked:
     content = read_receipt(folder / entry.file)
     forecast = content["forecast"]
-    losses = outcomes.get(Path(entry.file).stem, [])
+    values = outcomes.get(Path(entry.file).stem, [])
     return Locked(
         receipt=Path(entry.file).stem,
         time=content["time"],
         **{name: forecast[name] for name in ("params", "tokens", "flops", "distance", "median")},
         **forecast["interval"],
-        loss=losses[0] if losses else None,
-        outcomes=len(losses),
+        quantity=quantity_of(content),
+        value=values[0] if values else None,
+        outcomes=len(values),
     )

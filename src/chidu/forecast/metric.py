@@ -29,6 +29,8 @@ class MetricForecast:
     distance: float
     """The target's FLOPs over the largest fitted run's."""
     warnings: tuple[str, ...]
+    signature: str = ""
+    """Of the fit of the loss."""
 
     def __str__(self) -> str:
         """Two lines, then the warnings."""
@@ -53,6 +55,7 @@ class MetricForecast:
             "flops": self.flops,
             "distance": self.distance,
             "warnings": list(self.warnings),
+            "signature": self.signature,
         }
 
 
@@ -93,7 +96,14 @@ def forecast_metrics(fit: Fit, law: MetricLaw, targets: Sequence[Target], level:
         size = (loss.params, loss.tokens, loss.flops, loss.distance)
         out.append(
             MetricForecast(
-                law.metric, median, quantile_interval(values, level), loss.median, loss.interval, *size, warnings
+                law.metric,
+                median,
+                quantile_interval(values, level),
+                loss.median,
+                loss.interval,
+                *size,
+                warnings,
+                fit.signature,
             )
         )
     return out

@@ -17,6 +17,7 @@ from chidu.laws.least_squares import descend
 from chidu.laws.select import NDBool
 from chidu.runs import NUMBERS, RunTable
 from chidu.stats import Array, Interval, quantile_interval
+from chidu.store import hash_json
 
 NAMES = ("floor", "ceiling", "k", "L_mid")
 STEEPNESS = np.array([1.0, 2.0, 4.0, 8.0, 16.0])
@@ -56,6 +57,8 @@ class MetricLaw:
     """What guessing gets, where that is known."""
     best: float | None = None
     """The best value that there can be, where that is known; 1 or 0 of a share."""
+    table_hash: str = ""
+    """Of the fitted losses and values."""
 
     def at(self, loss: Array | float) -> Array:
         """The metric at losses, as their shape."""
@@ -90,6 +93,7 @@ class MetricLaw:
             "losses": list(self.losses),
             "chance": self.chance,
             "best": self.best,
+            "table_hash": self.table_hash,
             "warnings": list(self.warnings),
         }
 
@@ -165,6 +169,7 @@ def fit_metric(
         draws=plausible,
         chance=chance,
         best=bound if math.isfinite(bound) else None,
+        table_hash=hash_json([loss.tolist(), value.tolist()]),
     )
 
 

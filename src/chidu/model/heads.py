@@ -15,6 +15,8 @@ from chidu.errors import InputError
 from chidu.model.transformer import Transformer
 
 Pooling = Literal["mean", "first"]
+SMALL = 2.0**-12
+"""tanh(x) is x to float32's precision where x is this small: the next term is x³/3."""
 
 
 class Classifier(nn.Module):
@@ -56,6 +58,30 @@ class Classifier(nn.Module):
         if self.dense is not None:
             pooled = drop(self, self.activation(self.dense(pooled)))
         return self.out(pooled)
+
+    def with_dense(self) -> dict[str, Tensor]:
+        """Weights of `dense` and `out` of the same scores, of a head that has no dense layer.
+
+        For architectures that always have one. tanh(εx)/ε is x for a small ε. GELU(x) - GELU(-x) = x, so that there
+        each score takes two of the layer's channels: one for itself, one for its negative.
+
+        Raises:
+            InputError: the layer has too few channels for that many classes.
+        """
+        width, weight, bias = self.config.d_model, self.out.weight.detach(), self.out.bias.detach()
+        if self.activation is torch.tanh:
+            eye = torch.eye(width, dtype=weight.dtype, device=weight.device)
+            found = {"dense.weight": SMALL * eye, "out.weight": weight / SMALL}
+            return {**found, "dense.bias": torch.zeros_like(eye[0]), "out.bias": bias}
+        if 2 * self.classes > width:
+            raise InputError(
+                f"transformers' classifier has a dense layer of {width} channels, which cannot stand in for none with "
+                f"{self.classes} classes, only with {width // 2}; train the head with a dense layer to export it"
+            )
+        dense, out = weight.new_zeros(width, width), weight.new_zeros(self.classes, width)
+        dense[: 2 * self.classes] = torch.cat([weight, -weight])
+        out[:, : 2 * self.classes] = torch.cat([torch.eye(self.classes), -torch.eye(self.classes)], dim=1)
+        return {"dense.weight": dense, "dense.bias": weight.new_zeros(width), "out.weight": out, "out.bias": bias}
 
 
 class SpanReader(nn.Module):

@@ -82,9 +82,11 @@ def load_pretrained(source: str | Path, *, context: int | None = None) -> Pretra
             weights["position"] = weights["position"][family.first_position(value) :][: config.context]
         _fill(model, weights)
         head = _make_head(model, head_kind, value, shape, tensors)
+        stops = _stops(value)
     except InputError as error:
         raise InputError(f"{folder}: {error}") from None
-    stops = _stops(value)
+    except (ValueError, TypeError, LookupError, AttributeError) as error:
+        raise InputError(f"{folder / CONFIG} has a value that cannot be ({error}); fetch the folder again") from None
     tokenizer = _load_tokenizer(folder, stops[0] if stops else 0)
     specials = _read_specials(folder, config, stops)
     return Pretrained(
@@ -329,13 +331,17 @@ def _write_head(
     shape = family.heads(head.config, "span" if span else "classifier", pooling)
     if shape is None:
         kind = "span reader" if span else f"classifier by the {pooling} vector"
-        raise InputError(f"transformers has no {kind} on {value['model_type']}")
+        raise InputError(
+            f"transformers has no {kind} on {value['model_type']}; tune an encoder for the same task to export it"
+        )
     names = (
         ("start", "end")
         if isinstance(head, SpanReader)
         else tuple(labels) or tuple(f"LABEL_{i}" for i in range(head.classes))
     )
     state = {name: weight.detach().cpu() for name, weight in head.state_dict().items()}
+    if isinstance(head, Classifier) and head.dense is None:
+        state |= {name: weight.cpu() for name, weight in head.with_dense().items()}
     kept = {name: weight for name, weight in weights.items() if not name.startswith(("lm_head.", "cls.predictions."))}
     value = {
         **value,

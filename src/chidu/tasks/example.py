@@ -1,6 +1,8 @@
 """One exercise of a task, what a model answered to it, and the JSONL files that they come from."""
 
 import gzip
+import json
+import re
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +17,8 @@ CHINESE = ("㐀", "鿿")
 CHINESE_SHARE = 0.2
 """A text of which more of the characters than this, spaces aside, are ideographs is taken for Chinese."""
 SPLITS = ("train", "valid", "test")
+HALF = re.compile("[\ud800-\udfff]")
+"""What JSON can write, and UTF-8 cannot."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,13 +67,18 @@ def read_records(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         CorruptError: a damaged gzip file.
     """
     if not path.is_file():
-        raise InputError(f"{path} does not exist; name a JSONL file, one object a line")
+        what = "is a folder" if path.is_dir() else "does not exist"
+        raise InputError(f"{path} {what}; name a JSONL file, one object a line")
     opener: Any = gzip.open if path.suffix.lower() == ".gz" else open
     try:
         with opener(path, "rt", encoding="utf-8-sig") as lines:
             for place, record in jsonl_records(path, lines):
                 if not isinstance(record, dict):
                     raise InputError(f"{path}, {place}: not an object of fields; write one object a line")
+                if HALF.search(json.dumps(record, ensure_ascii=False)):
+                    raise InputError(
+                        f"{path}, {place}: holds half of a surrogate pair, which is no text; mend the record"
+                    )
                 yield place, record
     except UnicodeDecodeError:
         raise InputError(f"{path} is not text in UTF-8; convert it to UTF-8") from None

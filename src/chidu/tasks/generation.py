@@ -89,6 +89,11 @@ class Generation(Task):
                 found.append(similarity(made, real))
             found += [distinct(made, n, by_character) for n in (1, 2, 3)]
             found.append(repetition(made, 4, by_character))
+        if not found:
+            raise InputError(
+                f"nothing to score: the model wrote nothing, or no text goes on after its first {self.opening} "
+                "characters; give longer texts, or a decoder, whose bits per byte need none"
+            )
         return found
 
     def baselines(self, examples: Sequence[Example]) -> list[Baseline]:

@@ -233,7 +233,11 @@ def _label(tuned: Tuned, examples: Sequence[Example], batch_tokens: int, length:
     index = {label: i for i, label in enumerate(tuned.labels)}
     known = [example for example in examples if example.targets[0] in index]
     if not known:
-        raise InputError("no example has a label that the model knows; name the file that it was tuned on")
+        others = ", ".join(sorted({example.targets[0] for example in examples})[:8])
+        raise InputError(
+            f"no example has a label that the model knows ({', '.join(tuned.labels[:8])}), only {others}; "
+            "name training and validation files with the same labels"
+        )
     texts = [classified_text(tuned, example, length) for example in known]
     classes = np.array([index[example.targets[0]] for example in known])
     return Labelled(texts, classes, by_length(texts, batch_tokens), len(examples) - len(known))

@@ -15,6 +15,7 @@ from chidu.model.heads import Classifier, SpanReader, best_spans
 from chidu.model.sampling import Sampling
 from chidu.model.text import encode, find_stop
 from chidu.model.transformer import Transformer, next_token_losses
+from chidu.tasks.answering import Answering
 from chidu.tasks.baselines.likeliest import rated
 from chidu.tasks.choice import Choice, encode_pair
 from chidu.tasks.classification import Classification
@@ -52,6 +53,7 @@ class Decoding:
         for name in ("tokens", "beams", "samples", "batch", "longest_span"):
             if getattr(self, name) < 1:
                 raise InputError(f"--{name.replace('_', '-')} must be at least 1, not {getattr(self, name)}")
+        Sampling(temperature=self.temperature, top_p=self.top_p)
         if self.samples > 1 and self.temperature == 0:
             raise InputError("--samples above 1 needs a --temperature above 0, or all of them are the same")
         if self.beams > 1 and (self.temperature or self.samples > 1):
@@ -75,8 +77,13 @@ def predict(
     if tuned.way == "label":
         if not isinstance(task, Classification):
             raise InputError(f"the model gives labels, and {task.key} wants text; tune a model for it")
+        _check_labels(tuned, examples)
         return _label(tuned, examples, tell)
     if tuned.way == "span":
+        if not isinstance(task, Answering) or not all(example.context for example in examples):
+            raise InputError(
+                f"the model points at spans of passages, and {task.key} here has none; tune a model for it"
+            )
         return _point(tuned, examples, how, tell)
     if tuned.body.config.kind == "encoder":
         raise InputError("an encoder without a head answers nothing; tune it first: chidu tune")
@@ -91,6 +98,21 @@ def predict(
             Prediction(text=one.text, stopped=one.stopped, nats=value) for one, value in zip(written, nats, strict=True)
         ]
     return written
+
+
+def _check_labels(tuned: Tuned, examples: Sequence[Example]) -> None:
+    """Every right label must be one that the model can give.
+
+    Raises:
+        InputError: some are not.
+    """
+    unknown = [example for example in examples if example.targets and example.targets[0] not in tuned.labels]
+    if unknown:
+        known = ", ".join(tuned.labels[:8]) + (", ..." if len(tuned.labels) > 8 else "")
+        raise InputError(
+            f"{len(unknown)} of {len(examples)} examples have a label that the model does not know, such as "
+            f"{unknown[0].targets[0]!r}; its labels are {known}: rename them in the file, or tune a model on all labels"
+        )
 
 
 def _label(tuned: Tuned, examples: Sequence[Example], tell: Tell) -> list[Prediction]:

@@ -13,6 +13,7 @@ from chidu.data.specials import Specials
 from chidu.data.tokenizer import Tokenizer
 from chidu.errors import CorruptError, InputError
 from chidu.model.heads import Classifier, SpanReader
+from chidu.model.pretrained import Pretrained
 from chidu.model.text import TextTokenizer
 from chidu.model.transformer import Transformer
 from chidu.store import hash_file, read_json, write_folder, write_json, write_text
@@ -22,6 +23,8 @@ Way = Literal["write", "label", "span"]
 """How a model answers: it writes text, gives one of some labels, or points at a span of the passage."""
 Head = Transformer | Classifier | SpanReader
 ABOUT, WEIGHTS, CONFIG, TOKENIZER = "tuned.json", "model.safetensors", "config.json", "tokenizer.json"
+MODEL = "model"
+"""The folder of the model in a tuning's folder."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +57,15 @@ class Tuned:
         if isinstance(self.head, Classifier):
             return "label"
         return "span" if isinstance(self.head, SpanReader) else "write"
+
+    def pretrained(self) -> Pretrained:
+        """The same as a model that was loaded from elsewhere."""
+        start = self.start if self.body.config.kind == "encoder_decoder" else None
+        mask = self.specials.mask if self.specials is not None else None
+        head = None if isinstance(self.head, Transformer) else self.head
+        tokenizer = self.tokenizer
+        assert isinstance(tokenizer, Tokenizer | HubTokenizer)
+        return Pretrained(self.body, tokenizer, (tokenizer.eot,), start, mask, self.specials, head, self.labels)
 
     def save(self, folder: Path, task: Task) -> None:
         """Write the folder whole.
@@ -96,8 +108,8 @@ class Tuned:
         if not (folder / ABOUT).exists():
             raise InputError(f"{folder} holds no tuned model; name a folder that chidu tune wrote")
         about = read_json(folder / ABOUT)
-        config = ModelConfig.from_json(read_json(folder / CONFIG))
         try:
+            config = ModelConfig.from_json(read_json(folder / CONFIG))
             specials = Specials(**about["specials"]) if about["specials"] else None
             labels, way, expected = tuple(about["labels"]), about["way"], about["sha256"]
             start, eot = about["start_token"], about["foreign_eot"]
@@ -105,11 +117,23 @@ class Tuned:
             if hash_file(folder / WEIGHTS) != expected:
                 raise ValueError("its checksum is not the recorded one")
             head.load_state_dict(load_file(folder / WEIGHTS))
-        except (KeyError, TypeError, ValueError, RuntimeError, OSError, SafetensorError) as error:
+        except (InputError, KeyError, TypeError, ValueError, RuntimeError, OSError, SafetensorError) as error:
             raise CorruptError(f"{folder} is damaged ({error}); tune the model again") from None
         file = folder / TOKENIZER
         tokenizer = Tokenizer.load(file) if eot is None else HubTokenizer(file.read_text(encoding="utf-8"), eot, folder)
         return cls(head.eval(), tokenizer, specials, labels, start)
+
+
+def find_tuned(path: Path) -> Path | None:
+    """The folder that holds the tuned model of a tuning's folder, or this one; None where it is none.
+
+    Raises:
+        InputError: the tuning has not ended.
+    """
+    found = next((folder for folder in (path, path / MODEL) if (folder / ABOUT).is_file()), None)
+    if found is None and (path / CONFIG).is_file() and any(path.glob("state-*")):
+        raise InputError(f"{path} holds a tuning that has not ended; the same chidu tune goes on with it")
+    return found
 
 
 def make_head(body: Transformer, way: Way, labels: int, seed: int = 0, *, dense: bool = True) -> Head:

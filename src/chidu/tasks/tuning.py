@@ -24,7 +24,7 @@ from chidu.tasks.example import Example
 from chidu.tasks.lessons import Lesson, batch_number, make_guesses, make_lesson
 from chidu.tasks.lora import adapt, merge
 from chidu.tasks.task import Task
-from chidu.tasks.tuned import Head, Tuned
+from chidu.tasks.tuned import MODEL, Head, Tuned
 from chidu.tasks.tuning_config import TuneConfig, Tuning
 from chidu.tasks.tuning_state import (
     drop_older_best,
@@ -38,7 +38,7 @@ from chidu.tasks.tuning_state import (
 from chidu.training.metrics import Metrics
 from chidu.training.optimizer import set_rate
 
-DONE, CONFIG, MODEL = "tuning.json", "config.json", "model"
+DONE, CONFIG = "tuning.json", "config.json"
 LONGEST = 512
 """Tokens of a row of a model with a longer context, unless another length is asked for."""
 KEPT = ("step", "best_step", "worse", "evaluated", "total", "weight", "history")

@@ -8,15 +8,18 @@ from typing import cast, get_args
 from chidu.config import Kind
 from chidu.data.dataset import RECORD
 from chidu.errors import InputError
+from chidu.store import read_json
+from chidu.tasks import TASKS
 from chidu.tasks.continuation import Continuation
 from chidu.tasks.examination import Examination, examine, know_tokenizer, read_split, thin
 from chidu.tasks.example import Example
 from chidu.tasks.fresh import Shape, fresh, put_head
+from chidu.tasks.generation import Generation
 from chidu.tasks.predicting import Decoding
 from chidu.tasks.rungs import own_sheet
 from chidu.tasks.task import Task
-from chidu.tasks.tuned import ABOUT, Tuned
-from chidu.tasks.tuning import MODEL, tune
+from chidu.tasks.tuned import ABOUT, Tuned, find_tuned
+from chidu.tasks.tuning import tune
 from chidu.tasks.tuning_config import TuneConfig, Tuning
 from chidu.training.loading import load_any
 from chidu.training.train import Machine, prepare_machine
@@ -100,6 +103,18 @@ def find_lab(model: Path) -> Path:
     raise InputError(f"{model} lies in no lab with held-out text; name a file of text to make questions of")
 
 
+def prompt_for(model: Path, text: str) -> str:
+    """A text as a tuned model's task puts it before the model; of other models, and to be gone on with, as it is.
+
+    What a task needs besides, such as the passage of a question, is left out.
+    """
+    folder = find_tuned(model)
+    task = TASKS[read_json(folder / ABOUT)["task"]["task"]]() if folder is not None else None
+    if task is None or isinstance(task, Generation):
+        return text
+    return task.prompt(Example(source=text))
+
+
 def open_model(model: str, task: Task, train: Sequence[Example], shape: Shape, seed: int) -> Tuned:
     """The model to tune or to examine; where there are training examples, with the head that the task wants.
 
@@ -112,10 +127,15 @@ def open_model(model: str, task: Task, train: Sequence[Example], shape: Shape, s
     path = Path(model)
     if model in get_args(Kind) and not path.exists():
         if not train:
-            raise InputError(f"a fresh {model} learns its tokenizer from a training file; name one")
+            raise InputError(
+                f"{model} is a kind of model, of which a fresh one knows nothing yet: tune it on a training file with "
+                f"chidu tune {model} FILE, or name a folder"
+            )
         return fresh(replace(shape, kind=cast(Kind, model)), task, train, seed=seed)
-    tuned = next((Tuned.load(folder) for folder in (path, path / MODEL) if (folder / ABOUT).exists()), None)
-    if tuned is None:
+    folder = find_tuned(path)
+    if folder is not None:
+        tuned = Tuned.load(folder)
+    else:
         loaded = load_any(path)
         if loaded.tokenizer is None:
             raise InputError(f"{path} has no tokenizer.json; put the model's own beside it")

@@ -64,6 +64,12 @@ def find_model(path: Path) -> Path:
     """
     if list(path.glob("checkpoint-*")) or path.name.startswith("checkpoint-"):
         return path
+    if not path.exists():
+        raise InputError(f"{path} does not exist; name a lab, a run's folder, a checkpoint or another model")
+    if (path / "model.safetensors").is_file():
+        raise InputError(
+            f"{path} holds weights, but no config.json that says of which architecture; put the model's own beside them"
+        )
     finished = [file.parent for file in path.glob("runs/*/run.json")]
     runs = {folder: Run.from_json(read_json(folder / "run.json")) for folder in finished}
     done = {folder: run for folder, run in runs.items() if run.status == "done"}

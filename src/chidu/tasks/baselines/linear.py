@@ -11,7 +11,7 @@ import numpy as np
 
 from chidu.errors import InputError
 from chidu.stats import Array
-from chidu.tasks.baselines.baseline import Answerer, Baseline
+from chidu.tasks.baselines.baseline import Answerer, Baseline, read_features
 from chidu.tasks.example import Example, Prediction, is_chinese
 from chidu.tasks.metrics.libraries import load
 
@@ -36,7 +36,7 @@ class _Fit:
         if len(set(labels)) < 2:
             raise InputError("all training examples have one label; name a file with two labels or more")
         reader = _reader(self.feature, is_chinese(texts))
-        model = _model(self.model).fit(reader.fit_transform(texts), labels)
+        model = _model(self.model).fit(read_features(reader, texts), labels)
         names = [str(name) for name in model.classes_]
 
         def answer(examples: Sequence[Example]) -> list[Prediction]:

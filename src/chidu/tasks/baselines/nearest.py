@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from chidu.tasks.baselines.baseline import Answerer, Baseline
+from chidu.tasks.baselines.baseline import Answerer, Baseline, read_features
 from chidu.tasks.example import Example, Prediction, is_chinese
 from chidu.tasks.metrics.libraries import load
 
@@ -26,7 +26,7 @@ def fit_nearest(train: Sequence[Example], by: str) -> Answerer:
     if chinese or by == "characters":
         options = {"analyzer": "char", "ngram_range": (1, 2) if by == "words" else (1, 4)}
     reader = load("sklearn.feature_extraction.text").TfidfVectorizer(sublinear_tf=True, **options)
-    remembered = reader.fit_transform(sources).T.tocsr()
+    remembered = read_features(reader, sources).T.tocsr()
 
     def answer(examples: Sequence[Example]) -> list[Prediction]:
         out = []

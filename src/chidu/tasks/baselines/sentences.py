@@ -1,6 +1,7 @@
 """Answers and summaries that are a sentence of the text: the first, the likest, or the one that a regression picks."""
 
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Sequence
 from itertools import pairwise
@@ -16,6 +17,8 @@ from chidu.tasks.metrics.rouge import rouge_rows
 ENDS = re.compile(r"[。！？；]+[”’」』）]*|[.!?]+[\"'”’)]*(?=\s+[\"'“‘(]?[A-Z0-9]|\s*$)|\n+")
 SHORT = re.compile(r"(\b[A-Z]|\b(e\.g|i\.e|al|vs|etc|cf|Dr|Mr|Mrs|St|Fig|Eq))\.$")
 """A full stop after one of these ends no sentence."""
+PIECES = re.compile(r"[a-z0-9]+|\S")
+"""Of Chinese text: words of Latin letters and digits, and every other character."""
 CLAUSES = re.compile(r"[，,、：:()（）]+")
 RIDGES = (10.0, 100.0, 1000.0)
 """Penalties of the ridge regression that are tried, on standardised features."""
@@ -87,7 +90,7 @@ def fit_ridge(train: Sequence[Example], penalty: float) -> Answerer:
     answers = [part for group in parts for part in group]
     references = [example.targets for example, group in zip(train, parts, strict=True) for _ in group]
     worth = np.array([row[2] for row in rouge_rows(answers, references, chinese)])
-    common = Counter(word for part in answers for word in set(words_of(part, chinese)))
+    common = Counter(word for part in answers for word in set(_words(part, chinese)))
     vocabulary = [word for word, _ in common.most_common(WORDS_KEPT)]
     rows = np.vstack([_describe(group, vocabulary, chinese) for group in parts])
     middle, spread = rows.mean(axis=0), rows.std(axis=0) + 1e-9
@@ -113,7 +116,7 @@ def _parts(text: str, chinese: bool) -> list[str]:
 
 def _describe(parts: Sequence[str], vocabulary: Sequence[str], chinese: bool) -> Array:
     """Features of each part of one text, [parts, features]."""
-    bags = [Counter(words_of(part, chinese)) for part in parts]
+    bags = [Counter(_words(part, chinese)) for part in parts]
     whole = Counter(word for bag in bags for word in bag)
     rows = []
     for i, (part, bag) in enumerate(zip(parts, bags, strict=True)):
@@ -131,9 +134,17 @@ def _describe(parts: Sequence[str], vocabulary: Sequence[str], chinese: bool) ->
     return np.array(rows, dtype=float)
 
 
+def _words(text: str, by_character: bool) -> list[str]:
+    """Words to compare texts by, without case and punctuation."""
+    if not by_character:
+        return words_of(text, by_character)
+    plain = unicodedata.normalize("NFKC", text).lower()
+    return PIECES.findall("".join(c for c in plain if not unicodedata.category(c).startswith("P")))
+
+
 def _features(text: str, by_character: bool) -> set[tuple[str, ...]]:
     """Words, or characters and their pairs."""
-    words = words_of(text, by_character)
+    words = _words(text, by_character)
     return {(word,) for word in words} | (set(pairwise(words)) if by_character else set())
 
 
