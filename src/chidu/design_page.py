@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 ROW, FRAME = 46, 130
 """Pixels of the figure: a design, and what is around them."""
+HARDLY = 5e-4
+"""A part of the width that is not worth a figure."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,9 +85,10 @@ def _sparing_words(sparing: Decision) -> str:
     if not sparing.spared:
         return "no run: each was expected to be worth its price"
     count = len(sparing.spared)
+    wider = f"{sparing.widening:.1%}" if sparing.widening >= HARDLY else "hardly any"
     return (
         f"{count} run{'s' * (count > 1)}, {sparing.seconds:.0f} s of work; without {'them' if count > 1 else 'it'} the "
-        f"interval is expected to be {max(sparing.widening, 0.0):.1%} wider"
+        f"interval is expected to be {wider} wider"
     )
 
 
@@ -150,11 +153,8 @@ def section(study: DesignStudy | None) -> Section | None:
     return Section("designs", "The design", lead, body)
 
 
-HEAD = (
-    "design", "runs", "largest rung, FLOPs", "expected ±, own target", "expected ±, one target for all",
-    "predicted time", "FLOPs", "price, of its target's",
-)  # fmt: skip
-SPARED_HEAD = ("params", "tokens", "tokens/param", "FLOPs", "adds to the interval's width", "would have taken")
+HEAD = ("design", "runs", "largest, FLOPs", "own target", "one for all", "time", "FLOPs", "of target's price")
+SPARED_HEAD = ("params", "tokens", "tokens/param", "FLOPs", "adds to the width", "would have taken")
 
 
 def _row(offer: Offer, study: DesignStudy) -> Sequence[Any]:
@@ -177,7 +177,7 @@ def _spared_rows(sparing: Decision) -> list[Sequence[Any]]:
             (run.tokens, plot.short(run.tokens)),
             (run.tokens / run.params, f"{run.tokens / run.params:.3g}"),
             _flops(run.flops),
-            (run.widening, f"{run.widening:+.2%}"),
+            (run.widening, f"{run.widening:.2%}" if run.widening >= HARDLY else "hardly"),
             (run.seconds, f"{run.seconds:,.0f} s"),
         ]
         for run in sparing.spared
@@ -195,8 +195,8 @@ def _came_out(study: DesignStudy, taken: Offer) -> list[tuple[str, str]]:
 
 def _caption(study: DesignStudy) -> str:
     words = (
-        "Filled: at one target that all are compared at, which decides. Rings: at each design's own target, a multiple "
-        "of its own largest rung where that was asked for."
+        "Filled: at one target that all are compared at, which decides. Rings: at each design's own target; where a "
+        "multiple of the largest rung was asked for, one with smaller rungs has a smaller and easier one."
     )
     return words + (" The diamond is the forecast of this page." if study.half_width is not None else "")
 

@@ -45,6 +45,8 @@ SAVES = 0.01
 """Part of the whole ladder's seconds that a run must save to be left out. Assumption."""
 HARDLY = 1e-6
 """A run that widens by less counts as one that widens by so much."""
+SHOWN = 5e-5
+"""Less is said in a word."""
 
 
 class Strength(NamedTuple):
@@ -83,7 +85,7 @@ class Spared:
 
     def __str__(self) -> str:
         """One line."""
-        worth = f"by {self.widening:.2%}" if self.widening >= 1e-4 else "hardly"
+        worth = f"by {self.widening:.2%}" if self.widening >= SHOWN else "hardly"
         return (
             f"{size(self.params, self.tokens)} ({self.flops:.3g} FLOPs): expected to narrow the interval {worth}, for "
             f"{self.seconds:.0f} s"
