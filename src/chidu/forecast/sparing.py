@@ -8,17 +8,17 @@ seconds for what it adds to w(R - X), as long as
     w(R - X) <= (1 + spare) w(R).
 
 So `spare` bounds what all left-out runs together would still have narrowed, not each of them. A run that saves hardly
-anything stays, and so does what a ladder is judged by (`LEAST`). Nothing is lost for good before the last round: a run
-that was spared is asked about again after every round, and comes back where new runs show more noise or another law.
+anything stays, and so does what a ladder is judged by (`Strength`). Nothing is lost for good before the last round:
+what was spared is asked about again after every round, and comes back where new runs show more noise or another law.
 
 The decisions are a function of the finished runs and are kept in the lab, so that a ladder that was killed goes on with
 them.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -49,25 +49,35 @@ SHOWN = 5e-5
 """Less is said in a word."""
 
 
-class Strength(NamedTuple):
-    """What a ladder is judged by, beside the width of its interval."""
+@dataclass(frozen=True, kw_only=True)
+class Strength:
+    """What a ladder is judged by beside the width of its interval; by default, the least that is left of one.
 
-    points: float
+    Points as for a fit's warning of few runs, ratios as for designs (2605.08541); of sizes and amounts of compute three
+    show a bend, two none.
+    """
+
+    points: float = FEW
     """Different sizes and lengths; the law has five parameters."""
-    sizes: float
-    budgets: float
+    sizes: float = 3
+    """Of models."""
+    budgets: float = 3
     """Amounts of compute."""
-    largest: float
+    largest: float = 2
     """Runs of the largest amount of compute."""
-    ratios: float
+    ratios: float = SPREAD
     """Factor between the largest and the smallest tokens/param."""
-    freedom: float
+    freedom: float = 2
     """Further seeds of its runs: degrees of freedom with which the noise is measured."""
 
+    def reaches(self, least: "Strength") -> bool:
+        """Whether it is in nothing below another."""
+        return all(has >= bar for has, bar in zip(astuple(self), astuple(least), strict=True))
 
-LEAST = Strength(points=FEW, sizes=3, budgets=3, largest=2, ratios=SPREAD, freedom=2)
-"""Below this no ladder is thinned out; where the plan itself has less, not below that. Points as for a fit's warning of
-few runs, ratios as for designs (2605.08541); of sizes and amounts of compute three show a bend, two none."""
+    def at_most(self, other: "Strength") -> "Strength":
+        """The lesser of the two in everything."""
+        pairs = zip(asdict(self).items(), astuple(other), strict=True)
+        return Strength(**{name: min(bar, has) for (name, bar), has in pairs})
 
 
 @dataclass(frozen=True)
@@ -216,7 +226,7 @@ class _Room:
         self.left = {name: rung for name, rung in self.alive.items() if name not in finished}
         largest = max(plan.law_runs, key=lambda rung: rung.flops)
         self.fixed = {rung.config.id for rung in (largest, *with_shorter(gate_rungs(plan), plan.rungs))}
-        self.least = [min(least, has) for least, has in zip(LEAST, strength(list(self.alive.values())), strict=True)]
+        self.least = Strength().at_most(strength(list(self.alive.values())))
         self.seconds = self._seconds(set())
 
     def possible(self, kept: Sequence[str]) -> dict[str, float]:
@@ -231,8 +241,7 @@ class _Room:
         }
 
     def _enough(self, gone: set[str]) -> bool:
-        has = strength([rung for name, rung in self.alive.items() if name not in gone])
-        return all(value >= least for value, least in zip(has, self.least, strict=True))
+        return strength([rung for name, rung in self.alive.items() if name not in gone]).reaches(self.least)
 
     def _seconds(self, gone: set[str]) -> float:
         """Of all workers, for the plan without some runs; what runs of a trunk share is counted once."""

@@ -78,7 +78,7 @@ def climb(
     if spare is None:
         train(plan, plan.rungs)
     else:
-        plan = _climb_in_rounds(plan, train, spare)
+        plan = climb_in_rounds(plan, train, spare)
     for kept in [*lab.glob("runs/*/branch-*"), *lab.glob("runs/*/.branch-*")]:
         shutil.rmtree(kept)
     runs = [load_run(rung.config, lab) for rung in plan.law_runs]
@@ -94,7 +94,7 @@ def climb(
     return RunTable(done, aside, str(lab / "runs.csv"))
 
 
-def _climb_in_rounds(plan: Plan, train: Callable[[Plan, Sequence[Rung]], None], spare: Spare) -> Plan:
+def climb_in_rounds(plan: Plan, train: Callable[[Plan, Sequence[Rung]], None], spare: Spare) -> Plan:
     """Train the cheapest amount of compute, ask which others are needed, and so on; returns what was trained.
 
     A run that was spared comes back when a later round shows that it is needed after all.
