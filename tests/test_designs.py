@@ -105,6 +105,11 @@ def test_any_optimal_design_keeps_its_promises_or_says_why_not(budget, workers, 
 def test_json_and_table(plan: Plan, tmp_path: Path):
     plan.save(tmp_path / "plan.json")
     assert Plan.load(tmp_path / "plan.json") == plan
+    thinned = replace(plan, spare=0.03)
+    thinned.save(tmp_path / "thinned.json")
+    assert Plan.load(tmp_path / "thinned.json") == thinned
+    assert "at most 3.0% wider" in str(thinned)
+    assert "wider" not in str(plan)
     offers = json.loads((tmp_path / "plan.json").read_text())["offers"]
     assert {"half_width", "seconds", "flops", "share", "target_flops"} <= offers[0].keys()
     text = str(plan)
@@ -115,7 +120,7 @@ def test_json_and_table(plan: Plan, tmp_path: Path):
 
 def test_a_plan_from_before_there_was_a_choice(tmp_path: Path):
     old = design(600, CORPUS, SPEED)
-    value = {k: v for k, v in old.to_json().items() if k not in ("design", "asked", "target", "offers")}
+    value = {k: v for k, v in old.to_json().items() if k not in ("design", "asked", "target", "offers", "spare")}
     (tmp_path / "plan.json").write_text(json.dumps(value))
     assert Plan.load(tmp_path / "plan.json") == old
 

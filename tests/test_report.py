@@ -12,13 +12,15 @@ import pytest
 from rich.console import Console
 
 from chidu import report
+from chidu.design_page import DesignStudy
 from chidu.forecast.allocation import compute_optimal
 from chidu.forecast.cost import price, price_seconds
 from chidu.forecast.loss import forecast_loss
 from chidu.forecast.next_run import next_run
 from chidu.forecast.receipt import Outcome
+from chidu.forecast.sparing import Decision, Spared
 from chidu.ladder.gates import GateReport
-from chidu.ladder.plan import Plan, Speed
+from chidu.ladder.plan import Offer, Plan, Speed
 from chidu.ladder.rates import RateProbe
 from chidu.ladder.recipe import Recipe
 from chidu.ladder.rung import Rung
@@ -29,7 +31,7 @@ from chidu.runs import Run, RunTable, SetAside
 HOSTILE = "</script><script>alert('ü')</script><img src=x onerror=alert(1)> & \"模型\""
 VOID = {"meta", "link", "img", "br", "hr", "input"}
 TOP = ["ladder", "target", "forecast", "outcome", "metrics", "cost", "next", "warnings"]
-TOP += ["law", "allocation", "set_aside", "gates", "data", "versions", "seeds"]
+TOP += ["law", "allocation", "set_aside", "design", "gates", "data", "versions", "seeds"]
 SHEET = {
     "id": "abc",
     "sources": [
@@ -61,6 +63,19 @@ def make_table(bits: bool = True) -> RunTable:
     return RunTable(tuple(runs), (SetAside(9, "gone <u>", "status is 'diverged'"),), "lab/runs.csv")
 
 
+def make_design(half_width: float | None) -> DesignStudy:
+    """Three designs of which the second in the alphabet was taken, and two runs left out of it."""
+    offers = [
+        Offer(name, 15 + i, 1e19 * (i + 1), 1e20 * (i + 1), 0.04 - 0.002 * i, 0.03 + 0.005 * i, 600.0 - i, 1e20, 0.3)
+        for i, name in enumerate(("isoflop", "grid", "trunk"))
+    ]
+    spared = (Spared("a", 1e8, 1e9, 6e17, 0.0123, 40.0), Spared("b", 1e8, 2e9, 1.2e18, -0.001, 55.0))
+    sparing = Decision(("c", "d"), 3, spared, 0.031, 0.0313, True)
+    return DesignStudy(
+        offers=tuple(offers), predicted_seconds=600.0, seconds=571.0, half_width=half_width, sparing=sparing
+    )
+
+
 def make_study() -> Study:
     """Everything that a study can hold."""
     law = fit(make_table(), draws=200)
@@ -79,6 +94,7 @@ def make_study() -> Study:
         outcome_run=Run(run="big", params=forecast.params, tokens=forecast.tokens, flops=forecast.flops, loss=loss),
         cost={"ladder": price_seconds(3600), "target": price(forecast.flops)},
         plan=plan,
+        design=make_design(0.03),
         gates=GateReport((RateProbe(16, (0.5, 1.0, 2.0), (4.2, 4.1, None), 1.0, 0.0),), 0.0, ()),
         datasheet=SHEET,
         ladder_seconds=3600.0,
@@ -167,7 +183,7 @@ def test_the_summary_holds_exactly_what_is_promised(study: Study) -> None:
 def test_the_summary_of_little_has_nulls_and_no_nan(frontier: Study) -> None:
     value = report.summarise(replace(frontier, forecast=None, next_refused="train it", ladder_seconds=float("nan")))
     assert list(value) == TOP
-    missing = ("target", "forecast", "outcome", "allocation", "gates", "data")
+    missing = ("target", "forecast", "outcome", "allocation", "design", "gates", "data")
     assert [value[name] for name in missing] == [None] * len(missing)
     assert value["next"] == {"refused": "train it"}
     assert value["ladder"]["sizes"] is None
@@ -188,6 +204,8 @@ def test_the_text_is_narrow_and_says_everything(study: Study) -> None:
         "inside the interval, the forecast was 0.99% too low",
         "within 0.1% of the best loss",
         "cost: ladder $0.04",
+        "isoflop, the best of 3; its interval was expected to be ±4.0% of the loss and came out at ±3.0%",
+        "2 runs, 95 s of work; without them the interval is expected to be 1.1% wider",
         "would narrow the target's interval",
         "set aside 1 row,",
         "a warning with <b>marks</b> & more",
@@ -237,12 +255,12 @@ def test_the_page_is_well_formed_and_fetches_nothing(page: str) -> None:
 
 def test_the_page_shows_everything_in_order(page: str) -> None:
     checked = Checker(page)
-    order = ["answer", "law", "isoflop", "residuals", "split", "gate", "runs", "data", "aside", "made"]
+    order = ["answer", "law", "isoflop", "residuals", "split", "designs", "gate", "runs", "data", "aside", "made"]
     assert [link.removeprefix("#") for link in checked.links] == order
     for words in ("with <b>marks</b> & more", "novels <b>", "a<i>.txt", "gone <u>", "receipt1", Recipe().name, HOSTILE):
         assert words in checked.seen
     figures = {name for name in checked.ids if name.startswith("figure-")}
-    assert figures == {f"figure-{name}" for name in ("law", "isoflop", "residuals", "split", "rates")}
+    assert figures == {f"figure-{name}" for name in ("law", "isoflop", "residuals", "split", "designs", "rates")}
 
 
 def test_hostile_names_stay_text(page: str) -> None:

@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 
+import chidu.cli
 from chidu.config import TrainConfig
 from chidu.data.dataset import Dataset
 from chidu.data.prepare import prepare
 from chidu.data.tokenizer import Tokenizer
 from chidu.errors import InputError, Refusal
+from chidu.forecast.sparing import read_sparing
 from chidu.ladder.coordinates import Shapes
 from chidu.ladder.design import Corpus, design
 from chidu.ladder.gates import read_gates
@@ -88,9 +90,30 @@ def test_a_plan_answers_one_question(data: Dataset, tmp_path: Path, monkeypatch:
     watch = Nobody()
     assert plan_stage(tmp_path / "plan.json", data, 200.0, watch, seed=0) == plan
     assert watch.said == []
-    for budget, seed in ((300.0, 0), (200.0, 1)):
+    for budget, seed, spare in ((300.0, 0, 0.0), (200.0, 1, 0.0), (200.0, 0, 0.02)):
         with pytest.raises(InputError, match="was made for"):
-            plan_stage(tmp_path / "plan.json", data, budget, watch, seed=seed)
+            plan_stage(tmp_path / "plan.json", data, budget, watch, seed=seed, spare=spare)
+    with pytest.raises(InputError, match="--spare 2"):
+        plan_stage(tmp_path / "plan.json", data, 200.0, watch, spare=2.0)
+
+
+def test_a_ladder_says_what_it_leaves_out(data: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """On the terminal while it is climbed, and at its end; here every run is trained already."""
+    plan = replace(design(400.0, Corpus(data.id, data.vocab_size, 10**9, 10_000), SPEED), target="10x", spare=0.3)
+    plan.save(tmp_path / "plan.json")
+    for i, rung in enumerate(plan.rungs):
+        loss = (1.8 + 30 / rung.params**0.3 + 60 / rung.tokens**0.3) * (1 + 0.001 * (i % 3))
+        run = Run(run=rung.config.id, loss=loss, params=float(rung.params), tokens=float(rung.tokens), seed=i)
+        write_json(tmp_path / "runs" / rung.config.id / "run.json", run.to_json())
+    line = ["ladder", tmp_path / "plan.json", "--data", data.folder, "--out", tmp_path]
+    assert chidu.cli.main([str(word) for word in line]) == 0
+    out, err = capsys.readouterr()
+    sparing = read_sparing(plan, tmp_path)
+    assert sparing is not None
+    assert sparing.spared
+    kept = len(plan.law_runs) - len(sparing.spared)
+    assert out == f"{kept} runs in {tmp_path / 'runs.csv'}, {len(sparing.spared)} left out\n"
+    assert str(sparing) in err
 
 
 def test_a_ladder_is_of_its_own_data(data: Dataset, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ where the data lie, is the launcher's business, so that the hash of a config nam
 
 import math
 from dataclasses import MISSING, asdict, dataclass, fields
+from functools import cached_property
 from typing import Any, Literal, get_args
 
 from chidu.errors import InputError
@@ -311,13 +312,13 @@ class TrainConfig:
         """The first step, from 0, of the decay or of the mean, whichever is first: here the run leaves its trunk."""
         return self.steps - max(self.decay_steps, self.average_steps)
 
-    @property
+    @cached_property
     def trunk(self) -> str:
         """Name of the trunk: runs that share it are bit-identical before the first one's `branch_step`."""
         rest = {"tokens": 0, "decay_fraction": 0.0, "warmup_fraction": 0.0, "average": 0.0, "eval_every": 0}
         return hash_json({**self.to_json(), **rest, "warmup_steps": self.warmup_steps})
 
-    @property
+    @cached_property
     def id(self) -> str:
         """Name of the run: the hash of everything that changes its numbers."""
         return hash_json(self.to_json())

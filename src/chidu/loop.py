@@ -12,6 +12,7 @@ from pathlib import Path
 from chidu.config import TrainConfig
 from chidu.data.dataset import Dataset
 from chidu.data.prepare import prepare
+from chidu.design_page import study_design
 from chidu.designs import check_kind, parse_target
 from chidu.errors import Refusal
 from chidu.forecast.allocation import Allocation, compute_optimal
@@ -19,6 +20,7 @@ from chidu.forecast.cost import Cost, price, price_seconds
 from chidu.forecast.loss import Forecast, forecast_loss
 from chidu.forecast.next_run import NextRun, next_run
 from chidu.forecast.receipt import lock, read_receipt, score
+from chidu.forecast.sparing import check_spare, read_sparing
 from chidu.forecast.targets import Target
 from chidu.ladder.climb import load_run
 from chidu.ladder.gates import read_gates
@@ -54,6 +56,8 @@ class LoopOptions:
     design: str = "auto"
     metrics: bool = False
     """Examine the runs on continuing the held-out text, and forecast that score too."""
+    spare: float = 0.0
+    """Part of the interval's expected width that may be given up for runs that are left out."""
 
 
 def run_loop(options: LoopOptions, lab: Path, watch: Watch, *, confirm: bool = False) -> Study:
@@ -64,6 +68,7 @@ def run_loop(options: LoopOptions, lab: Path, watch: Watch, *, confirm: bool = F
     """
     parse_target(options.target, 1.0)
     check_kind(options.design)
+    check_spare(options.spare)
     data = prepare(options.sources, lab / "data", vocab_size=options.vocab_size, progress=watch.share("data"))
     watch.say(str(data))
     write_json(lab / "loop.json", {**asdict(options), "sources": list(options.sources)})
@@ -77,6 +82,7 @@ def run_loop(options: LoopOptions, lab: Path, watch: Watch, *, confirm: bool = F
         seed=options.seed,
         workers=options.workers,
         parametrisation=options.parametrisation,
+        spare=options.spare,
     )
     watch.say(str(plan))
     gate_stage(plan, lab, watch)
@@ -171,12 +177,15 @@ def study_of_lab(lab: Path) -> Study:
         InputError: the loop has not got as far as a forecast there.
     """
     options = read_json(lab / "loop.json")
-    plan, data = Plan.load(lab / "plan.json"), Dataset.open(lab / "data")
+    planned, data = Plan.load(lab / "plan.json"), Dataset.open(lab / "data")
+    sparing = read_sparing(planned, lab)
+    plan = planned.without(sparing.verdict.spared) if sparing else planned
     law = fit(read_runs(lab / "runs.csv"), seed=options["seed"])
     target = TrainConfig.from_json(read_json(lab / "forecast.json")["config"])
     forecast, receipt = forecast_stage(law, target, lab, options["level"])
     landed = load_run(target, lab) if (lab / "runs" / target.id / "run.json").exists() else None
     seconds = sum(float(load_run(rung.config, lab).extra["seconds"]) for rung in plan.rungs)
+    took = seconds / plan.speed.workers
     gates = read_gates(plan, lab)
     upcoming, refused = propose(law, forecast)
     if upcoming is not None:
@@ -204,9 +213,10 @@ def study_of_lab(lab: Path) -> Study:
         metrics=score_metrics(studies, lab, landed),
         cost=costs(plan, target, forecast, seconds, options["hardware"]),
         plan=plan,
+        design=study_design(planned, law, forecast, took, sparing),
         gates=gates,
         datasheet=data.datasheet,
-        ladder_seconds=seconds / plan.speed.workers,
+        ladder_seconds=took,
         warnings=(*law.warnings, *forecast.warnings, *gates.warnings, *notes),
         versions=versions(),
         seed=plan.seed,

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from chidu import metric_page, page, plot
+from chidu import design_page, metric_page, page, plot
+from chidu.design_page import DesignStudy
 from chidu.forecast.allocation import Allocation
 from chidu.forecast.cost import Cost
 from chidu.forecast.holdout import budgets
@@ -63,6 +64,9 @@ class Study:
     metrics: tuple[MetricStudy, ...] = ()
     """What the ladder scores on tasks, and its target will."""
     plan: Plan | None = None
+    """The runs that were trained."""
+    design: DesignStudy | None = None
+    """What the plan expected, and what was left out of it."""
     gates: GateReport | None = None
     datasheet: Mapping[str, Any] | None = None
     """`data/datasheet.json`."""
@@ -102,6 +106,7 @@ def summarise(study: Study) -> dict[str, Any]:
         "law": {name: law[name] for name in ("form", "parameters", "intervals", "noise")},
         "allocation": study.allocation.to_json() if study.allocation else None,
         "set_aside": law["set_aside"],
+        "design": study.design.to_json() if study.design else None,
         "gates": study.gates.to_json() if study.gates else None,
         "data": study.datasheet,
         "versions": dict(study.versions),
@@ -223,6 +228,7 @@ def _next_words(study: Study) -> str:
 def _facts(study: Study) -> list[tuple[str, str]]:
     """The study in labelled sentences, the same in the text and on the page."""
     facts = [("ladder", _ladder_words(study)), ("law", _law_words(study))]
+    facts += design_page.facts(study.design) if study.design else []
     if study.forecast:
         facts.append(("target", _target_words(study.forecast)))
         facts.append(("forecast", f"{_loss(study, study.forecast.median)}; {_interval_words(study, study.forecast)}"))
@@ -268,7 +274,7 @@ def print_text(study: Study, console: "Console") -> None:
 def to_html(study: Study) -> str:
     """The study as one page that carries its own script and style, and fetches nothing."""
     makers: tuple[Callable[[Study], Section | None], ...] = (
-        _answer, _law, _metrics, _curves, _residuals, _split, _gates, _runs, _data, _set_aside, _made
+        _answer, _law, _metrics, _curves, _residuals, _split, _design, _gates, _runs, _data, _set_aside, _made
     )  # fmt: skip
     return page.assemble(study.title, [section for make in makers if (section := make(study)) is not None])
 
@@ -350,6 +356,10 @@ def _split(study: Study) -> Section | None:
     lead = "The dip is flat: any size in the shaded ranges is nearly as good, so choose the one that serves you best."
     caption = f"At {_flops(allocation.flops)}: {_split_words(allocation)}."
     return Section("split", "How to split the compute", lead, page.figure(figure, "split", caption))
+
+
+def _design(study: Study) -> Section | None:
+    return design_page.section(study.design)
 
 
 def _gates(study: Study) -> Section | None:

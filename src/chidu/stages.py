@@ -15,6 +15,7 @@ from chidu.data.dataset import MIN_WINDOWS, RECORD, Dataset
 from chidu.data.loader import count_windows
 from chidu.designs import check_kind, parse_target, plan_ladder
 from chidu.errors import InputError, Refusal
+from chidu.forecast.sparing import check_spare, keep_decisions
 from chidu.ladder.climb import check_data, climb, load_run, training_job, training_jobs
 from chidu.ladder.coordinates import CoordinateCheck, Shapes, coordinate_jobs, read_coordinates
 from chidu.ladder.design import Corpus
@@ -64,27 +65,31 @@ def plan_stage(
     seed: int = 0,
     workers: int = 0,
     parametrisation: Parametrisation = "mup",
+    spare: float = 0.0,
 ) -> Plan:
     """Measure the machine and design the ladder, or read the plan that the same question got before.
 
-    `target` is what it is to forecast, `kind` a design or `auto` (`designs.py`). A plan from before there was a choice
-    answers for any.
+    `target` is what it is to forecast, `kind` a design or `auto` (`designs.py`), `spare` the part of the interval's
+    width that may be given up for runs that are left out (`forecast/sparing.py`). A plan from before there was a choice
+    answers for any design and target.
 
     Raises:
         InputError: the budget or the corpus is too small, or `path` holds the plan of another question.
     """
     check_kind(kind)
+    check_spare(spare)
     parse_target(target, 1.0)
     if path.exists():
         plan = Plan.load(path)
-        asked = (data.id, budget_seconds, seed, parametrisation)
-        same = (plan.data, plan.budget_seconds, plan.seed, plan.recipe.parametrisation) == asked
+        asked = (data.id, budget_seconds, seed, parametrisation, spare)
+        same = (plan.data, plan.budget_seconds, plan.seed, plan.recipe.parametrisation, plan.spare) == asked
         if same and (not plan.asked or (plan.asked, plan.target) == (kind, target)):
             return plan
-        choice = f", seed {plan.seed}, design {plan.asked} and target {plan.target}" if plan.asked else ""
+        choice = f", design {plan.asked} and target {plan.target}" if plan.asked else ""
         raise InputError(
             f"{path} was made for data {plan.data}, budget {plan.budget_seconds:.0f}s, parametrisation "
-            f"{plan.recipe.parametrisation}{choice or f' and seed {plan.seed}'}; delete it, or choose another folder"
+            f"{plan.recipe.parametrisation}, seed {plan.seed}, spare {plan.spare:g}{choice}; delete it, or choose "
+            "another folder"
         )
     device = find_device()
     recipe = recipe_for(device, parametrisation)
@@ -94,7 +99,8 @@ def plan_stage(
     if count_windows(len(data.unseen), recipe.context) >= MIN_WINDOWS:
         windows += len(data.windows("unseen", recipe.context))
     corpus = Corpus(data.id, data.vocab_size, data.train_tokens, windows * recipe.context)
-    plan = plan_ladder(budget_seconds, corpus, speed, target=target, kind=kind, recipe=recipe, seed=seed)
+    made = plan_ladder(budget_seconds, corpus, speed, target=target, kind=kind, recipe=recipe, seed=seed)
+    plan = replace(made, spare=spare)
     plan.save(path)
     return plan
 
@@ -152,9 +158,14 @@ def rates_stage(
 
 
 def ladder_stage(plan: Plan, data: Path, lab: Path, watch: Watch, *, checkpoint_seconds: float = 20.0) -> RunTable:
-    """Train what is missing of a plan and write `runs.csv`."""
+    """Train what is missing of a plan and write `runs.csv`; where the plan allows it, leave out what is not needed."""
     check_data(plan, Dataset.open(data).id)
-    climb(plan, data, lab, _launcher(plan, watch, "ladder"), checkpoint_seconds=checkpoint_seconds)
+    spare = None
+    if plan.spare:
+        flops = parse_target(plan.target or "10x", plan.largest_flops)
+        spare = keep_decisions(plan, lab, flops, lambda decision: watch.say(str(decision)))
+    launcher = _launcher(plan, watch, "ladder")
+    climb(plan, data, lab, launcher, checkpoint_seconds=checkpoint_seconds, spare=spare)
     return read_runs(lab / "runs.csv")
 
 

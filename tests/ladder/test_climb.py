@@ -15,7 +15,7 @@ import pytest
 
 from chidu.data.dataset import Dataset
 from chidu.errors import InputError, Refusal
-from chidu.ladder.climb import check_data, climb, load_run, trained, training_job, training_jobs
+from chidu.ladder.climb import Verdict, check_data, climb, load_run, trained, training_job, training_jobs
 from chidu.ladder.gates import gate_rungs
 from chidu.ladder.launcher import Job, LocalLauncher, Progress
 from chidu.ladder.plan import Plan
@@ -36,9 +36,14 @@ climb(Plan.load(lab / "plan.json"), Path(sys.argv[2]), lab, LocalLauncher(2), ch
 
 
 class Idle(LocalLauncher):
-    """Has every run done already."""
+    """Has every run done already; remembers what it was given."""
+
+    def __init__(self) -> None:
+        super().__init__(1)
+        object.__setattr__(self, "rounds", [])
 
     def run(self, jobs: list[Job]) -> float:
+        self.rounds.append([job.done.parent.name for job in jobs])
         return 0.0
 
 
@@ -81,7 +86,7 @@ def test_a_job_says_all_that_a_worker_needs(tiny_plan: Plan, tmp_path: Path):
 def test_diverged_runs_are_set_aside_and_probes_left_out(plan: Plan, write_run, tmp_path: Path):
     for place, rung in enumerate(plan.rungs):
         write_run(rung, None if place in (1, 3) else 4.0 - 0.01 * place)
-    table = climb(plan, tmp_path / "data", tmp_path, Idle(1))
+    table = climb(plan, tmp_path / "data", tmp_path, Idle())
     assert [aside.run for aside in table.set_aside] == [plan.rungs[1].config.id, plan.rungs[3].config.id]
     assert [aside.row for aside in table.set_aside] == [3, 5]
     assert len(table) == len(plan.law_runs) - 2
@@ -94,8 +99,31 @@ def test_every_run_diverged(plan: Plan, write_run, tmp_path: Path):
     for rung in plan.rungs:
         write_run(rung, None)
     with pytest.raises(Refusal, match="every run of the ladder diverged"):
-        climb(plan, tmp_path / "data", tmp_path, Idle(1))
+        climb(plan, tmp_path / "data", tmp_path, Idle())
     assert (tmp_path / "runs.csv").exists()
+
+
+def test_rounds_go_from_cheap_to_dear_and_leave_out_what_they_are_told(plan: Plan, write_run, tmp_path: Path):
+    """One run is left out for good, one comes back after the second round, and the rest of the plan is one round."""
+    for rung in plan.rungs:
+        write_run(rung, 4.0)
+    amounts = sorted({round(math.log2(rung.flops / plan.largest_flops)) for rung in plan.rungs})
+    cheap, middle, dear = (
+        [r for r in plan.rungs if round(math.log2(r.flops / plan.largest_flops)) == a] for a in amounts
+    )
+    gone, back = middle[0].config.id, middle[1].config.id
+    verdicts = [Verdict(frozenset({gone, back})), Verdict(frozenset({gone}), settled=True), Verdict(frozenset({gone}))]
+    launcher, asked = Idle(), list[list[str]]()
+
+    def spare(done: list[Rung]) -> Verdict:
+        asked.append([rung.config.id for rung in done])
+        return verdicts[len(asked) - 1]
+
+    table = climb(plan, tmp_path / "data", tmp_path, launcher, spare=spare)
+    rounds = [set(cheap), set(middle[2:]), {middle[1], *dear}]
+    wanted = [{rung.config.id for part in rounds[: i + 1] for rung in part} for i in range(3)]
+    assert [set(names) for names in launcher.rounds] == [set(names) for names in asked] == wanted
+    assert [run.run for run in table] == [rung.config.id for rung in plan.law_runs if rung.config.id != gone]
 
 
 def test_other_data(tiny_plan: Plan, dataset: Dataset):
@@ -223,6 +251,17 @@ def test_jobs_of_a_trunk_know_their_place(trunk_plan: Plan, tmp_path: Path):
             job.steps * (trunk_plan.rungs[0].seconds / longest.steps) * (1 - branch / job.steps)
         )
     assert shortest.urgency > middle.urgency > longest.urgency == longest.weight
+
+
+def test_a_trunk_without_its_middle(trunk_plan: Plan, tmp_path: Path):
+    """What is left out keeps no branch point: the next longer run starts from the next shorter one."""
+    _, shortest, middle, _ = trunk_plan.rungs
+    less = trunk_plan.without({middle.config.id})
+    longest, short, _ = training_jobs(less, less.rungs, tmp_path / "data", tmp_path)
+    assert longest.needs is not None
+    assert shortest.config.id in longest.needs.parts
+    assert longest.first == shortest.config.branch_step
+    assert short.spec["shared"] == {"keep": True}
 
 
 def test_a_damaged_checkpoint_ends_the_ladder_with_its_sentence(

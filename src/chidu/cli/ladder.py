@@ -21,6 +21,7 @@ def ladder(
     Example: `chidu ladder lab/plan.json --data lab/data --out lab`
 
     Writes `runs/` and last `runs.csv`. Killed at any moment, the same command goes on and ends with the same table.
+    A plan made with `--spare` is climbed from cheap runs to dear ones, and what is left out is said.
 
     Parameters
     ----------
@@ -33,10 +34,13 @@ def ladder(
     checkpoint_seconds
         Seconds between checkpoints: what a kill costs at most.
     """
+    from chidu.forecast.sparing import read_sparing
     from chidu.ladder.plan import Plan
     from chidu.stages import ladder_stage
 
     loaded = Plan.load(plan)
     with open_terminal(json_) as watch:
         table = ladder_stage(loaded, data, out, watch, checkpoint_seconds=checkpoint_seconds)
-    show(json_, [run.to_json() for run in table], f"{len(table)} runs in {out / 'runs.csv'}")
+    sparing = read_sparing(loaded, out)
+    spared = f", {len(sparing.spared)} left out" if sparing and sparing.spared else ""
+    show(json_, [run.to_json() for run in table], f"{len(table)} runs in {out / 'runs.csv'}{spared}")

@@ -17,6 +17,7 @@ def plan(
     out: Path = Path("lab/plan.json"),
     workers: int = 0,
     parametrisation: Literal["mup", "standard"] = "mup",
+    spare: float = 0.0,
     seed: Seed = 0,
     json_: Json = False,
 ) -> None:
@@ -42,6 +43,9 @@ def plan(
         Runs side by side; one a core or GPU by default.
     parametrisation
         mup; or standard, one learning rate for everything at every size, to compare with.
+    spare
+        Leave out runs on the way that the forecast hardly needs: the part of the interval's width to give up for that,
+        such as 0.02; 0 for none.
     """
     from chidu.data.dataset import Dataset
     from chidu.stages import plan_stage
@@ -58,5 +62,6 @@ def plan(
             seed=seed,
             workers=workers,
             parametrisation=parametrisation,
+            spare=spare,
         )
     show(json_, made.to_json(), f"{made}\nplan: {out}")

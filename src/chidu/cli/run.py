@@ -25,6 +25,7 @@ def run(
     metrics: bool = False,
     workers: int = 0,
     parametrisation: Literal["mup", "standard"] = "mup",
+    spare: float = 0.0,
     seed: Seed = 0,
     json_: Json = False,
 ) -> None:
@@ -58,6 +59,9 @@ def run(
         Runs side by side; one a core or GPU by default.
     parametrisation
         mup; or standard, one learning rate for everything at every size, to compare with.
+    spare
+        Leave out runs on the way that the forecast hardly needs: the part of the interval's width to give up for that,
+        such as 0.02; 0 for none.
     """
     from chidu.loop import LoopOptions, run_loop
     from chidu.report import summarise, to_text
@@ -77,6 +81,7 @@ def run(
                 parametrisation=parametrisation,
                 design=design,
                 metrics=metrics,
+                spare=spare,
             ),
             out,
             watch,

@@ -8,6 +8,7 @@ together where the new run lies nearer to the target than the old ones: that is 
 Suffixes: S draws, P points, J nodes.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -52,6 +53,13 @@ class Beliefs:
         landing = float(self.variances()[seen] + self.noise_P[seen])
         spread = self.spread_PP + landing * np.einsum("j,jp,jq->pq", self.weights, apart, apart)
         return replace(self, mean_JP=mean, covariance_JPP=covariance, spread_PP=spread)
+
+    def after_all(self, seen: Sequence[int]) -> "Beliefs":
+        """Beliefs once runs at all of these points are observed, in any order."""
+        beliefs = self
+        for point in seen:
+            beliefs = beliefs.after(point)
+        return beliefs
 
     def variances_after(self, point: int = 0) -> Array:
         """Variance at a point once a run at each of the points is observed, [P]."""

@@ -120,9 +120,8 @@ def _score_with_fit(fit: Fit, points: Array, target: Point) -> tuple[Interval, I
     """One update with every run of the plan, in any order."""
     before = forecast_target(fit, target)
     aim = fit.target(before.params, before.tokens, before.flops)
-    beliefs = first = believe(fit, np.concatenate([aim, points]))
-    for seen in range(1, len(points) + 1):
-        beliefs = beliefs.after(seen)
+    first = believe(fit, np.concatenate([aim, points]))
+    beliefs = first.after_all(range(1, len(points) + 1))
     noise = run_noise(fit)
     part = float(np.sqrt((beliefs.variances()[0] + noise) / (first.variances()[0] + noise)))
     return before.interval, shrink(before, part)

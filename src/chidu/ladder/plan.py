@@ -1,6 +1,7 @@
 """The plan of a ladder: every run, what it will cost, and what the estimate stands on. JSON in and out."""
 
-from dataclasses import asdict, dataclass
+from collections.abc import Collection
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +99,8 @@ class Plan:
     """What it was designed to forecast, as it was asked for: `10x`, or FLOPs."""
     offers: tuple[Offer, ...] = ()
     """The designs that were compared, each at its price; the one that was taken first."""
+    spare: float = 0.0
+    """Part of the interval's expected width that may be given up for runs that are then left out; 0: none is."""
 
     @property
     def law_runs(self) -> tuple[Rung, ...]:
@@ -114,6 +117,10 @@ class Plan:
         """Compute of the whole plan."""
         return sum(trunk.flops for trunk in find_trunks(self.rungs))
 
+    def without(self, ids: Collection[str]) -> "Plan":
+        """The plan less some of its runs."""
+        return replace(self, rungs=tuple(rung for rung in self.rungs if rung.config.id not in ids))
+
     def __str__(self) -> str:
         """Print a table of the runs and their price."""
         lines = [f"{'role':9} {'params':>11} {'tokens':>13} {'tok/par':>8} {'FLOPs':>9} {'batch':>7} {'seconds':>8}"]
@@ -126,6 +133,10 @@ class Plan:
             f"{len(self.rungs)} runs, {self.flops:.2e} FLOPs, about {self.seconds:.0f} s on {self.speed.workers} "
             f"workers ({self.speed.device}), of {self.budget_seconds:.0f} s asked for"
         )
+        if self.spare:
+            lines.append(
+                f"runs are left out on the way if the interval is expected to be at most {self.spare:.1%} wider for it"
+            )
         return "\n".join([*lines, *self._say_offers()])
 
     def _say_offers(self) -> list[str]:
@@ -153,6 +164,7 @@ class Plan:
             "asked": self.asked,
             "target": self.target,
             "offers": [asdict(offer) for offer in self.offers],
+            "spare": self.spare,
             "speed": asdict(self.speed),
             "rungs": [rung.to_json() for rung in self.rungs],
         }
@@ -186,6 +198,7 @@ class Plan:
                 asked=value.get("asked", ""),
                 target=value.get("target", ""),
                 offers=tuple(Offer(**offer) for offer in value.get("offers", ())),
+                spare=value.get("spare", 0.0),
             )
         except (KeyError, TypeError) as error:
             raise CorruptError(f"{path} is not a plan of chidu ({error}); write one with chidu plan") from None

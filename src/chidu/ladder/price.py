@@ -83,15 +83,16 @@ def link_jobs(jobs: Sequence[Job]) -> list[Link]:
     return [links[i] for i in range(len(jobs))]
 
 
+def planned_jobs(rungs: Sequence[Rung]) -> list[Job]:
+    """The jobs of a plan's runs, from the seconds that the plan gives them."""
+    pairs = [(rung.config, rung.seconds) for rung in rungs]
+    return [Job(trunk_name(c), c.steps, c.branch_step, seconds, seconds / c.steps) for c, seconds in pairs]
+
+
 def link_runs(rungs: Sequence[Rung]) -> dict[str, Link]:
-    """Each run of a plan in its trunk, by its id, from the seconds that the plan gives it."""
-    jobs = []
-    for rung in rungs:
-        config = rung.config
-        jobs.append(
-            Job(trunk_name(config), config.steps, config.branch_step, rung.seconds, rung.seconds / config.steps)
-        )
-    return {rung.config.id: link for rung, link in zip(rungs, link_jobs(jobs), strict=True)}
+    """Each run of a plan in its trunk, by its id."""
+    links = link_jobs(planned_jobs(rungs))
+    return {rung.config.id: link for rung, link in zip(rungs, links, strict=True)}
 
 
 def work_seconds(jobs: Sequence[Job]) -> float:

@@ -1,6 +1,7 @@
 """One run of a ladder: what is trained, for what, and how long that takes."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 from chidu.accounting import count_params, law_flops
@@ -19,7 +20,7 @@ class Rung:
     role: Role = "rung"
     """`rung`: for the law; `replicate`: another seed of a rung, for the noise; `probe`: another rate, for the gate."""
 
-    @property
+    @cached_property
     def params(self) -> int:
         """Total parameters, tied head counted once."""
         return count_params(self.config.model).total
