@@ -101,6 +101,8 @@ class Trial:
     """Models of different seeds, whose mean answers beside the first alone."""
     ensemble: bool = False
     """Whether linear models vote too."""
+    mixture: bool = False
+    """Whether n-gram models of the training text and of the text itself predict it too."""
     pickers: tuple[int, ...] = ()
     """Instead of a Transformer, a picker of sentence parts with one of so many trees."""
     above: float | None = None
@@ -229,7 +231,7 @@ TRIALS = {
             files="python_code",
             config=replace(
                 WRITE,
-                minutes=6,
+                minutes=9,
                 dropout=0.1,
                 smoothing=0.0,
                 learning_rate=1e-3,

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import record
+from chidu.data.tokenizer import Tokenizer
 from chidu.store import write_text
 from chidu.tasks.baselines.baseline import choose
 from chidu.tasks.baselines.linear import linear_baselines
@@ -31,6 +32,8 @@ from chidu.tasks.ensemble import combine, fit_weights
 from chidu.tasks.examination import Examination, examine, show, thin
 from chidu.tasks.example import Example, Prediction
 from chidu.tasks.fresh import fresh
+from chidu.tasks.generation import Generation
+from chidu.tasks.mixing import fit_mixture
 from chidu.tasks.picking import fit_picker
 from chidu.tasks.predicting import predict
 from chidu.tasks.score import Score, make_score
@@ -41,6 +44,9 @@ from chidu.training.train import Machine, prepare_machine
 from task_trials import TRIALS, Bar, Phase, Trial
 
 DATA = record.ROOT.parent / "shared" / "data"
+VOTED, MIXED = "with linear models", "with n-gram models"
+TOGETHER = (VOTED, MIXED)
+"""Rows of a model that does not answer alone."""
 BEGIN, END = "<!-- benchmarks/tasks.py --document -->", "<!-- end -->"
 
 
@@ -167,12 +173,15 @@ def learn(
         models.append(fresh(trial.shape, trial.task, train, seed=own.seed))
         out = folder / f"{name}-{own.seed}-{config.minutes:g}"
         tunings.append(tune(models[-1], trial.task, train, valid, own, out, progress(name)))
-    minutes = (time.monotonic() - started) / 60
+    # of a tuning that was kept from before the clock knows nothing
+    minutes = max(time.monotonic() - started, sum(tuning.seconds for tuning in tunings)) / 60
     print(f"{name}, seed {seed}: {minutes:.1f} min\n{tunings[0]}", flush=True)
     done = Done(name, seed, config.minutes, minutes, tunings[0], {})
     done.examinations["test"] = examine(models[0], trial.task, test, train=train, valid=valid, how=trial.how)
     if trial.ensemble:
         done.examinations |= vote(trial, models, train, valid, test, done)
+    if trial.mixture:
+        done.examinations[MIXED] = mix(trial, models[0], train, valid, test, done)
     if asked.pretrain and trial.shape.kind == "encoder":
         done.examinations["pre-trained"] = pretrained(trial, asked.pretrain, config, train, valid, test, folder, done)
     for other in trial.also:
@@ -209,7 +218,7 @@ def tune_again(phase: Phase, tuned: Tuned, asked: argparse.Namespace, out: Path,
     train, valid = read(phase, asked, f"{phase.files}.train"), read(phase, asked, f"{phase.files}.valid")
     started = time.monotonic()
     result = tune(tuned, phase.task, train, valid, replace(phase.config, dtype=asked.dtype), out, progress(done.name))
-    done.minutes += (time.monotonic() - started) / 60
+    done.minutes += max(time.monotonic() - started, result.seconds) / 60
     done.notes["second tuning"] = result.to_json()
     print(f"second tuning\n{result}", flush=True)
     for part, how, most in phase.exams:
@@ -263,11 +272,29 @@ def vote(
     mean = together(test)
     both = combine([mean, *(linear[name](test) for name in names)], choices[names][1])
     found = {f"mean of {len(models)}": mean} if len(models) > 1 else {}
-    found["with linear models"] = both
+    found[VOTED] = both
     return {
         title: Examination(tuple(trial.task.score(test, answers, train=train, valid=valid)), ())
         for title, answers in found.items()
     }
+
+
+def mix(
+    trial: Trial,
+    tuned: Tuned,
+    train: Sequence[Example],
+    valid: Sequence[Example],
+    test: Sequence[Example],
+    done: Done,
+) -> Examination:
+    """How well the model predicts text together with n-gram models of the training text and of the text itself."""
+    assert isinstance(trial.task, Generation)
+    started = time.monotonic()
+    mixture = fit_mixture(tuned, train, valid)
+    done.minutes += (time.monotonic() - started) / 60
+    done.notes["mixture"] = mixture.to_json()
+    task = replace(trial.task, tokenizer=tuned.tokenizer if isinstance(tuned.tokenizer, Tokenizer) else None)
+    return Examination(tuple(task.score(test, mixture.answer(test), train=train, valid=valid)), ())
 
 
 def baselines_alone(asked: argparse.Namespace) -> int:
@@ -310,8 +337,8 @@ def progress(name: str) -> Callable[[str, float], None]:
 
 
 def judge(trial: Trial, done: Done) -> list[str]:
-    """The bars that a row missed; of a trial with an ensemble, the ensemble's row counts."""
-    found = done.examinations.get("with linear models") or done.examinations["test"]
+    """The bars that a row missed; of a trial with an ensemble or a mixture, that one's row counts."""
+    found = next(done.examinations[name] for name in (*TOGETHER, "test") if name in done.examinations)
     out = missed_bars(trial.bars, found, done)
     if trial.then is not None:
         out += missed_bars(trial.then.bars, done.examinations[trial.then.exams[0][0]], done)
@@ -373,7 +400,7 @@ def document() -> int:
         seen.add(key)
         bars = [bar for bar in TRIALS[row["task"]].bars if bar.metric == score["metric"]]
         bars = [bar for bar in bars if row["budget"] >= bar.minutes] or bars[:1]
-        bar = f"{bars[-1].value:g}" if bars and what in ("test", "with linear models") else ""
+        bar = f"{bars[-1].value:g}" if bars and what in ("test", *TOGETHER) else ""
         low, high = score["interval"]["lower"], score["interval"]["upper"]
         beside = score["baseline"]
         simple = f"{beside['value']:.4g} ({beside['name']})" if beside else ""

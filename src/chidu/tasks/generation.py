@@ -11,6 +11,7 @@ import numpy as np
 
 from chidu.data.tokenizer import Tokenizer
 from chidu.errors import CorruptError, InputError
+from chidu.model.text import TextTokenizer, encode
 from chidu.tasks.baselines.baseline import Answerer, Baseline
 from chidu.tasks.baselines.ngram import ORDER, NgramModel
 from chidu.tasks.example import Example, Prediction, is_chinese, text_field
@@ -107,8 +108,7 @@ class Generation(Task):
 
     def _fit_ngram(self, train: Sequence[Example]) -> Answerer:
         tokenizer = self.tokenizer or Tokenizer()
-        parts = [np.array([tokenizer.eot, *tokenizer.encode(example.source)]) for example in train]
-        model = NgramModel.fit(np.concatenate([*parts, [tokenizer.eot]]), tokenizer.vocab_size)
+        model = fit_ngram(tokenizer, train)
 
         def answer(examples: Sequence[Example]) -> list[Prediction]:
             out = []
@@ -122,6 +122,12 @@ class Generation(Task):
             return out
 
         return answer
+
+
+def fit_ngram(tokenizer: TextTokenizer, train: Sequence[Example]) -> NgramModel:
+    """Count texts, end-of-text between them."""
+    parts = [np.array([tokenizer.eot, *encode(tokenizer, example.source)]) for example in train]
+    return NgramModel.fit(np.concatenate([*parts, [tokenizer.eot]]), tokenizer.vocab_size)
 
 
 def _read_text(path: Path) -> str:

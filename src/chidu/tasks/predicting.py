@@ -6,6 +6,7 @@ Shapes: B sequences, T tokens, L labels.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 
 from chidu.errors import InputError
@@ -15,6 +16,7 @@ from chidu.model.heads import Classifier, SpanReader, best_spans
 from chidu.model.sampling import Sampling
 from chidu.model.text import encode, find_stop
 from chidu.model.transformer import Transformer, next_token_losses
+from chidu.stats import Array
 from chidu.tasks.answering import Answering
 from chidu.tasks.baselines.likeliest import rated
 from chidu.tasks.choice import Choice, encode_pair
@@ -237,9 +239,18 @@ def _continue(
     )
 
 
-@torch.inference_mode()
 def text_nats(tuned: Tuned, texts: Sequence[str], tell: Tell = lambda doing, part: None) -> list[float]:
     """Minus the log-probability of each text after end-of-text, in nats; every token sees half the context or more.
+
+    Raises:
+        InputError: the model is no decoder.
+    """
+    return [float(nats.sum()) for nats in token_nats(tuned, texts, tell)]
+
+
+@torch.inference_mode()
+def token_nats(tuned: Tuned, texts: Sequence[str], tell: Tell = lambda doing, part: None) -> list[Array]:
+    """The same of each token of each text, [T] each.
 
     Raises:
         InputError: the model is no decoder.
@@ -247,22 +258,24 @@ def text_nats(tuned: Tuned, texts: Sequence[str], tell: Tell = lambda doing, par
     model, eot = tuned.body, tuned.tokenizer.eot
     if not isinstance(tuned.head, Transformer) or model.config.kind != "decoder":
         raise InputError("only a decoder gives a text a probability")
-    context = model.config.context
-    windows: list[tuple[int, list[int], int]] = []
+    windows: list[tuple[int, int, list[int], int]] = []
+    found: list[Array] = []
     for number, text in enumerate(texts):
-        ids = [eot, *encode(tuned.tokenizer, text)]
-        windows += [(number, *window) for window in _windows(ids, context)]
-    totals = [0.0] * len(texts)
+        ids, at = [eot, *encode(tuned.tokenizer, text)], 0
+        found.append(np.zeros(len(ids) - 1))
+        for window, new in _windows(ids, model.config.context):
+            windows.append((number, at, window, new))
+            at += new
     done = 0
-    for batch in by_length([ids for _, ids, _ in windows], 8192):
-        tokens, segments = pad([windows[i][1] for i in batch], model.device)
+    for batch in by_length([ids for _, _, ids, _ in windows], 8192):
+        tokens, segments = pad([windows[i][2] for i in batch], model.device)
         losses = next_token_losses(model(tokens[:, :-1], segments=segments[:, :-1]), tokens[:, 1:])
         for row, i in enumerate(batch):
-            number, ids, new = windows[i]
-            totals[number] += float(losses[row, len(ids) - 1 - new : len(ids) - 1].double().sum())
+            number, at, ids, new = windows[i]
+            found[number][at : at + new] = losses[row, len(ids) - 1 - new : len(ids) - 1].double().cpu().numpy()
         done += len(batch)
         tell("predicting text", done / len(windows))
-    return totals
+    return found
 
 
 def _windows(ids: list[int], context: int) -> list[tuple[list[int], int]]:

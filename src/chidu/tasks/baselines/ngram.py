@@ -66,17 +66,22 @@ class NgramModel:
 
     def log_probabilities(self, tokens_T: NDArray[np.integer]) -> Array:
         """Natural logarithm of the probability of each token after those before it in the text, [T]."""
+        return self.look_up(tokens_T)[0]
+
+    def look_up(self, tokens_T: NDArray[np.integer]) -> tuple[Array, Ids]:
+        """The log-probabilities, and how many tokens before each were seen before something, [T] each."""
         tokens = np.asarray(tokens_T, dtype=np.int64)
         value = np.full(len(tokens), 1 / self.vocab_size)
-        starts = np.zeros(len(tokens), dtype=np.int64)
+        starts, seen = np.zeros((2, len(tokens)), dtype=np.int64)
         for k, level in enumerate(self.levels):
             parents = np.full(len(tokens), -1)
             parents[k:] = starts[: max(0, len(tokens) - k)]
             value = self._mix(level, parents, tokens, value)
+            seen[(parents >= 0) & (level.totals_P[np.maximum(parents, 0)] > 0)] = k
             if k + 1 < len(self.levels):
                 ends = tokens[k:]
                 starts = _find(level, starts[: len(ends)], ends, self.vocab_size)
-        return np.log(value)
+        return np.log(value), seen
 
     def next_probabilities(self, context: Sequence[int]) -> Array:
         """Probability of every token after a context, [V]."""
