@@ -1,0 +1,165 @@
+"""What is known of each span that might be an answer: its ends, what is in it, what stands around it.
+
+Shapes: K kept units, C spans of one passage.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from chidu.stats import Array
+from chidu.tasks.pointing.clues import Clues
+from chidu.tasks.pointing.evidence import Number
+from chidu.tasks.pointing.hashing import mix
+from chidu.tasks.pointing.reading import Reading, number
+from chidu.tasks.pointing.scorer import Scores
+from chidu.tasks.pointing.spans import promise
+
+TABLE = 1 << 22
+"""Places in the table of pairs."""
+OPENING, CLOSING = "（(《「『“‘[", "）)》」』”’]"
+AT_SENTENCE = (Number.COVER, Number.COVER_SHARE, Number.RANK, Number.COVER_BEFORE, Number.COVER_AFTER, Number.PLACE)
+AT_FIRST = (
+    Number.ASKED_BEFORE_LEFT,
+    Number.ASKED_AFTER_LEFT,
+    Number.TOUCH_LEFT,
+    Number.MEET_LEFT,
+    Number.SINCE_SHARED,
+    Number.SINCE_STRONG,
+    Number.FROM_BEGIN,
+    Number.SINCE_PAUSE,
+    Number.SINCE_LAST_ASKED,
+)
+AT_LAST = (
+    Number.ASKED_BEFORE_RIGHT,
+    Number.ASKED_AFTER_RIGHT,
+    Number.TOUCH_RIGHT,
+    Number.MEET_RIGHT,
+    Number.UNTIL_SHARED,
+    Number.UNTIL_STRONG,
+    Number.TO_END,
+    Number.UNTIL_PAUSE,
+)
+KIND = 0
+"""Column of the question's kind, a category."""
+
+
+@dataclass(frozen=True, eq=False)
+class Joins:
+    """How much oftener than by chance two units stand side by side in training passages: where words end."""
+
+    singles: Array
+    pairs: Array
+
+    @classmethod
+    def count(cls, readings: Sequence[Reading]) -> "Joins":
+        """Learn from passages, each once."""
+        once = {one.example.context: one for one in readings}.values()
+        ids = [_ids(one) for one in once]
+        singles = np.bincount(_place(np.concatenate(ids)), minlength=TABLE)
+        pairs = np.bincount(_place(np.concatenate([mix(a[:-1], a[1:]) for a in ids])), minlength=TABLE)
+        return cls(singles, pairs)
+
+    def between(self, reading: Reading) -> Array:
+        """Pointwise mutual information (Church & Hanks 1990) of each unit and the one before it, [N + 1]; 0 at ends."""
+        ids = _ids(reading)
+        single = self.singles[_place(ids)] + 1.0
+        pair = self.pairs[_place(mix(ids[:-1], ids[1:]))] + 0.1
+        inner = np.log(pair * self.singles.sum() / (single[:-1] * single[1:]))
+        return np.concatenate([[0.0], inner, [0.0]])
+
+
+def describe(clues: Clues, scores: Scores, spans_C2: Array, joins: Joins) -> Array:
+    """Numbers of each span, [C, traits]; the first is the question's kind."""
+    first, last = spans_C2.T
+    reading, numbers = clues.reading, clues.numbers_KD
+    count = len(first)
+    size = last - first + 1
+    kept_first, kept_last = clues.kept_K[first], clues.kept_K[last]
+    letters = reading.ends_N[kept_last] - reading.begins_N[kept_first]
+    begin, end = scores.begin_K[first], scores.end_K[last]
+    expected = promise(scores, first, last)
+    padded = np.concatenate([[0.0], scores.inside_K, [0.0]])
+    sums = np.append(0, np.cumsum(scores.inside_K))
+    held = sums[last + 1] - sums[first]
+    least = np.array([scores.inside_K[a : b + 1].min() for a, b in spans_C2])
+    pauses = np.append(0, np.cumsum(clues.pause_K))
+    shared = np.append(0, np.cumsum(numbers[:, Number.RUN] > 0))
+    longest = np.array([numbers[a : b + 1, Number.RUN].max() for a, b in spans_C2])
+    own = np.append(0, np.cumsum(numbers[:, Number.OWN]))
+    join = joins.between(reading)
+    kinds = np.array([_class(reading.units[i]) for i in clues.kept_K])
+    balance = [
+        [sum(map(reading.text(a, b).count, signs)) for signs in (OPENING, CLOSING)]
+        for a, b in zip(kept_first, kept_last, strict=True)
+    ]
+    opened, closed = np.array(balance).T
+    digits = np.append(0, np.cumsum(kinds == 1))
+    return np.column_stack(
+        [
+            np.full(count, reading.asked.kind),
+            begin,
+            end,
+            begin + end,
+            begin + end - (begin + end).max(),
+            _rank(begin + end),
+            np.full(count, scores.begin_K.max()),
+            np.full(count, scores.end_K.max()),
+            held / size,
+            held,
+            least,
+            held / max(1e-6, sums[-1]),
+            np.full(count, sums[-1]),
+            expected,
+            expected - expected.max(),
+            padded[first],
+            padded[last + 2],
+            padded[first + 1],
+            padded[last + 1],
+            size,
+            letters,
+            numbers[first][:, AT_SENTENCE],
+            numbers[first][:, AT_FIRST],
+            numbers[last][:, AT_LAST],
+            np.full(count, numbers[0, Number.SENTENCES]),
+            np.full(count, len(reading.question)),
+            (shared[last + 1] - shared[first]) / size,
+            own[last + 1] - own[first],
+            longest,
+            pauses[last + 1] - pauses[first],
+            clues.pause_K[first],
+            clues.pause_K[last],
+            kinds[first],
+            kinds[last],
+            np.append(-1, kinds)[first],
+            np.append(kinds, -1)[last + 1],
+            (digits[last + 1] - digits[first]) / size,
+            join[kept_first],
+            join[kept_last + 1],
+            opened - closed,
+            opened + closed,
+        ]
+    )
+
+
+def _ids(reading: Reading) -> Array:
+    return np.array([number(unit) for unit in reading.units], dtype=np.uint64)
+
+
+def _place(ids: Array) -> Array:
+    return ((ids ^ (ids >> np.uint64(22))) & np.uint64(TABLE - 1)).astype(np.int64)
+
+
+def _rank(values: Array) -> Array:
+    return np.argsort(np.argsort(-values, kind="stable"), kind="stable")
+
+
+def _class(unit: str) -> int:
+    """0 a word or a Chinese character, 1 digits, 2 Latin letters in a Chinese passage or a long word, then signs."""
+    if unit.isdigit():
+        return 1
+    if unit[0].isalnum():
+        return 2 if len(unit) > 3 else 0
+    found = "。，、；：《》（）“”「」.,;:\"'()!?".find(unit[0])
+    return 3 + found
