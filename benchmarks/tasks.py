@@ -142,13 +142,14 @@ def pick(
     test: list[Example],
 ) -> Done:
     """Parts of the text, or spans of the passage, picked; how many trees, the validation split says."""
-    started = time.monotonic()
+    started, busy = time.monotonic(), time.process_time()
     fit = fit_pointer if isinstance(trial.task, Answering) else fit_picker
     answerers = {f"{trees} trees": fit(train, trees=trees, seed=seed) for trees in trial.pickers}
     values = {one: trial.task.judge(valid, answer(valid)) for one, answer in answerers.items()}
-    minutes = (time.monotonic() - started) / 60
+    minutes, busy = (time.monotonic() - started) / 60, (time.process_time() - busy) / 60
     best = max(values, key=lambda one: values[one])
-    done = Done(name, seed, 0.0, minutes, None, {}, {"chosen": best, "among": values})
+    notes = {"chosen": best, "among": values, "CPU minutes": busy}
+    done = Done(name, seed, 0.0, minutes, None, {}, notes)
     for title, examples in {"test": test, **{other: read(trial, asked, other) for other in trial.also}}.items():
         found = answerers[best](examples)
         scores = trial.task.score(examples, found, train=train, valid=valid)

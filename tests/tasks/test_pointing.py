@@ -8,10 +8,11 @@ import pytest
 from chidu.errors import InputError
 from chidu.tasks import Answering
 from chidu.tasks.example import Example
+from chidu.tasks.metrics.matching import shared_f1
 from chidu.tasks.pointing import fit_pointer
 from chidu.tasks.pointing.clues import Clues, find_clues
 from chidu.tasks.pointing.evidence import FAR, Number, since, until
-from chidu.tasks.pointing.labels import locate
+from chidu.tasks.pointing.labels import locate, nearness
 from chidu.tasks.pointing.questions import KINDS, ask
 from chidu.tasks.pointing.reading import Rarity, match, read
 from chidu.tasks.pointing.scorer import Scores
@@ -43,9 +44,9 @@ def test_units_know_their_place(chinese: bool) -> None:
 @pytest.mark.parametrize(
     ("text", "chinese", "kind", "focus"),
     [
-        ("松平康忠是什么时期的武将？", True, "what", "时期"),
+        ("他得到什么奖项？", True, "what", "奖项"),
         ("他在哪一年出生？", True, "when", "出生"),
-        ("楚昭辅是哪个国家的人？", True, "where", "的人"),
+        ("楚昭辅是在哪里出生的？", True, "where", "出生"),
         ("有多少运动员？", True, "how many", "运动"),
         ("王金璐是谁的弟子？", True, "who", "弟子"),
         ("How did the lady feel after that?", False, "feeling", "after"),
@@ -93,6 +94,15 @@ def test_the_answer_is_found_or_what_is_nearest_to_it() -> None:
     reading = read(question("What?", answer="It ate a blue fish."), False)
     assert reading.text(*(locate(reading) or (0, 0))) == "ate the blue fish"
     assert locate(read(question("What?", answer="nothing of that kind"), False)) is None
+
+
+@pytest.mark.parametrize("chinese", [False, True])
+def test_nearness_is_the_f1_of_the_score(chinese: bool) -> None:
+    context, answer = (CHINESE, "永禄5年后康忠") if chinese else (PASSAGE, "It ate a fish, the blue fish.")
+    reading = read(question("?", context, answer), chinese)
+    spans = np.array([(a, b) for a in range(len(reading.units)) for b in range(a, len(reading.units))])
+    expected = [shared_f1(reading.text(a, b), [answer], chinese) for a, b in spans]
+    assert nearness(reading, spans).tolist() == pytest.approx(expected)
 
 
 def test_spans_stay_in_sentences_and_what_is_promised_is_an_f1() -> None:

@@ -2,8 +2,8 @@
 
 Two steps, as in stacked generalisation (Wolpert 1992). A `Scorer` says of each unit whether the answer begins there,
 ends there, holds it; in training each passage is scored by one that has not learnt from it. Then gradient-boosted trees
-(Friedman 2001; scikit-learn's, on histograms) expect, from what `traits` says of a span, its F1 with the answer; the
-span that promises most is the answer.
+(Friedman 2001; scikit-learn's, on histograms) expect, from what `traits` says of a span, how far its F1 with the answer
+is above the mean of its passage's spans; the span that promises most is the answer.
 """
 
 from collections.abc import Sequence
@@ -16,9 +16,8 @@ from chidu.errors import InputError
 from chidu.stats import Array
 from chidu.tasks.example import Example, Prediction, is_chinese
 from chidu.tasks.metrics.libraries import load
-from chidu.tasks.metrics.matching import shared_f1
 from chidu.tasks.pointing.clues import Clues, find_clues
-from chidu.tasks.pointing.labels import locate
+from chidu.tasks.pointing.labels import locate, nearness
 from chidu.tasks.pointing.reading import Rarity, read
 from chidu.tasks.pointing.scorer import Scorer, Scores, fit_scorer, score
 from chidu.tasks.pointing.spans import find_spans
@@ -88,10 +87,11 @@ def fit_pointer(train: Sequence[Example], *, trees: int = 150, leaf: int = 50, s
     for one, own in zip(clues, scores, strict=True):
         spans = find_spans(one, own)
         rows.append(describe(one, own, spans, joins))
-        worth += [shared_f1(_text(one, span), one.reading.example.targets[:1], chinese) for span in spans]
+        value = nearness(one.reading, one.kept_K[spans])
+        worth.append(value - value.mean())
     forest = load("sklearn.ensemble").HistGradientBoostingRegressor
     fitted = forest(max_iter=trees, min_samples_leaf=leaf, random_state=seed, **TREES)
-    return Pointer(chinese, rarity, joins, tuple(scorers), fitted.fit(np.concatenate(rows), np.array(worth)))
+    return Pointer(chinese, rarity, joins, tuple(scorers), fitted.fit(np.concatenate(rows), np.concatenate(worth)))
 
 
 def _folds(train: Sequence[Example]) -> Array:

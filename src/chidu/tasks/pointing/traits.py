@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from chidu.stats import Array
 from chidu.tasks.pointing.clues import Clues
@@ -81,21 +82,13 @@ def describe(clues: Clues, scores: Scores, spans_C2: Array, joins: Joins) -> Arr
     begin, end = scores.begin_K[first], scores.end_K[last]
     expected = promise(scores, first, last)
     padded = np.concatenate([[0.0], scores.inside_K, [0.0]])
-    sums = np.append(0, np.cumsum(scores.inside_K))
-    held = sums[last + 1] - sums[first]
-    least = np.array([scores.inside_K[a : b + 1].min() for a, b in spans_C2])
-    pauses = np.append(0, np.cumsum(clues.pause_K))
-    shared = np.append(0, np.cumsum(numbers[:, Number.RUN] > 0))
-    longest = np.array([numbers[a : b + 1, Number.RUN].max() for a, b in spans_C2])
-    own = np.append(0, np.cumsum(numbers[:, Number.OWN]))
+    held, total = _within(scores.inside_K, spans_C2), scores.inside_K.sum()
+    least = _over(np.minimum, scores.inside_K, spans_C2)
+    longest = _over(np.maximum, numbers[:, Number.RUN], spans_C2)
     join = joins.between(reading)
-    kinds = np.array([_class(reading.units[i]) for i in clues.kept_K])
-    balance = [
-        [sum(map(reading.text(a, b).count, signs)) for signs in (OPENING, CLOSING)]
-        for a, b in zip(kept_first, kept_last, strict=True)
-    ]
-    opened, closed = np.array(balance).T
-    digits = np.append(0, np.cumsum(kinds == 1))
+    units = [reading.units[i] for i in clues.kept_K.tolist()]
+    kinds = np.array([_class(unit) for unit in units])
+    opened, closed = (_within([unit in signs for unit in units], spans_C2) for signs in (OPENING, CLOSING))
     return np.column_stack(
         [
             np.full(count, reading.asked.kind),
@@ -109,8 +102,8 @@ def describe(clues: Clues, scores: Scores, spans_C2: Array, joins: Joins) -> Arr
             held / size,
             held,
             least,
-            held / max(1e-6, sums[-1]),
-            np.full(count, sums[-1]),
+            held / max(1e-6, total),
+            np.full(count, total),
             expected,
             expected - expected.max(),
             padded[first],
@@ -124,17 +117,17 @@ def describe(clues: Clues, scores: Scores, spans_C2: Array, joins: Joins) -> Arr
             numbers[last][:, AT_LAST],
             np.full(count, numbers[0, Number.SENTENCES]),
             np.full(count, len(reading.question)),
-            (shared[last + 1] - shared[first]) / size,
-            own[last + 1] - own[first],
+            _within(numbers[:, Number.RUN] > 0, spans_C2) / size,
+            _within(numbers[:, Number.OWN], spans_C2),
             longest,
-            pauses[last + 1] - pauses[first],
+            _within(clues.pause_K, spans_C2),
             clues.pause_K[first],
             clues.pause_K[last],
             kinds[first],
             kinds[last],
             np.append(-1, kinds)[first],
             np.append(kinds, -1)[last + 1],
-            (digits[last + 1] - digits[first]) / size,
+            _within(kinds == 1, spans_C2) / size,
             join[kept_first],
             join[kept_last + 1],
             opened - closed,
@@ -149,6 +142,18 @@ def _ids(reading: Reading) -> Array:
 
 def _place(ids: Array) -> Array:
     return ((ids ^ (ids >> np.uint64(22))) & np.uint64(TABLE - 1)).astype(np.int64)
+
+
+def _within(values_K: ArrayLike, spans_C2: Array) -> Array:
+    """The sum of the values in each span."""
+    sums = np.append(0, np.cumsum(values_K))
+    return np.asarray(sums[spans_C2[:, 1] + 1] - sums[spans_C2[:, 0]])
+
+
+def _over(what: np.ufunc, values_K: Array, spans_C2: Array) -> Array:
+    """The least or the largest value in each span."""
+    padded = np.append(values_K, values_K[-1])
+    return np.asarray(what.reduceat(padded, np.add(spans_C2, [0, 1]).ravel())[::2])
 
 
 def _rank(values: Array) -> Array:
