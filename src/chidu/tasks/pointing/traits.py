@@ -74,66 +74,53 @@ class Joins:
 def describe(clues: Clues, scores: Scores, spans_C2: Array, joins: Joins) -> Array:
     """Numbers of each span, [C, traits]; the first is the question's kind."""
     first, last = spans_C2.T
-    reading, numbers = clues.reading, clues.numbers_KD
-    count = len(first)
-    size = last - first + 1
-    kept_first, kept_last = clues.kept_K[first], clues.kept_K[last]
-    letters = reading.ends_N[kept_last] - reading.begins_N[kept_first]
-    begin, end = scores.begin_K[first], scores.end_K[last]
-    expected = promise(scores, first, last)
-    padded = np.concatenate([[0.0], scores.inside_K, [0.0]])
-    held, total = _within(scores.inside_K, spans_C2), scores.inside_K.sum()
-    least = _over(np.minimum, scores.inside_K, spans_C2)
-    longest = _over(np.maximum, numbers[:, Number.RUN], spans_C2)
-    join = joins.between(reading)
-    units = [reading.units[i] for i in clues.kept_K.tolist()]
-    kinds = np.array([_class(unit) for unit in units])
-    opened, closed = (_within([unit in signs for unit in units], spans_C2) for signs in (OPENING, CLOSING))
+    numbers, count = clues.numbers_KD, len(spans_C2)
+    asked = [clues.reading.asked.kind, len(clues.reading.question), numbers[0, Number.SENTENCES]]
     return np.column_stack(
         [
-            np.full(count, reading.asked.kind),
-            begin,
-            end,
-            begin + end,
-            begin + end - (begin + end).max(),
-            _rank(begin + end),
-            np.full(count, scores.begin_K.max()),
-            np.full(count, scores.end_K.max()),
-            held / size,
-            held,
-            least,
-            held / max(1e-6, total),
-            np.full(count, total),
-            expected,
-            expected - expected.max(),
-            padded[first],
-            padded[last + 2],
-            padded[first + 1],
-            padded[last + 1],
-            size,
-            letters,
+            np.tile(np.array(asked, dtype=float), (count, 1)),
+            *_of_scores(scores, spans_C2),
             numbers[first][:, AT_SENTENCE],
             numbers[first][:, AT_FIRST],
             numbers[last][:, AT_LAST],
-            np.full(count, numbers[0, Number.SENTENCES]),
-            np.full(count, len(reading.question)),
-            _within(numbers[:, Number.RUN] > 0, spans_C2) / size,
+            _within(numbers[:, Number.RUN] > 0, spans_C2) / (last - first + 1),
             _within(numbers[:, Number.OWN], spans_C2),
-            longest,
-            _within(clues.pause_K, spans_C2),
-            clues.pause_K[first],
-            clues.pause_K[last],
-            kinds[first],
-            kinds[last],
-            np.append(-1, kinds)[first],
-            np.append(kinds, -1)[last + 1],
-            _within(kinds == 1, spans_C2) / size,
-            join[kept_first],
-            join[kept_last + 1],
-            opened - closed,
-            opened + closed,
+            _over(np.maximum, numbers[:, Number.RUN], spans_C2),
+            *_of_text(clues, spans_C2, joins),
         ]
     )
+
+
+def _of_scores(scores: Scores, spans_C2: Array) -> list[Array]:
+    """Of the ends, of what is inside and just outside, and beside the other spans."""
+    first, last = spans_C2.T
+    count, size = len(spans_C2), last - first + 1
+    begin, end = scores.begin_K[first], scores.end_K[last]
+    likely, worth = begin + end, promise(scores, first, last)
+    held, total = _within(scores.inside_K, spans_C2), scores.inside_K.sum()
+    padded = np.concatenate([[0.0], scores.inside_K, [0.0]])
+    whole = [np.full(count, value) for value in (scores.begin_K.max(), scores.end_K.max(), total)]
+    ends = [padded[first], padded[first + 1], padded[last + 1], padded[last + 2]]
+    rank = np.argsort(np.argsort(-likely, kind="stable"), kind="stable")
+    least = _over(np.minimum, scores.inside_K, spans_C2)
+    inside = [held / size, held, least, held / max(1e-6, total)]
+    return [begin, end, likely, likely - likely.max(), rank, worth, worth - worth.max(), *whole, *ends, *inside, size]
+
+
+def _of_text(clues: Clues, spans_C2: Array, joins: Joins) -> list[Array]:
+    """Length, signs, brackets, classes of characters, and whether words are cut."""
+    first, last = spans_C2.T
+    kept_first, kept_last = clues.kept_K[first], clues.kept_K[last]
+    reading, join = clues.reading, joins.between(clues.reading)
+    letters = reading.ends_N[kept_last] - reading.begins_N[kept_first]
+    units = [reading.units[i] for i in clues.kept_K.tolist()]
+    classes = np.array([_class(unit) for unit in units])
+    around = [np.append(-1, classes)[first], classes[first], classes[last], np.append(classes, -1)[last + 1]]
+    opened, closed = (_within([unit in signs for unit in units], spans_C2) for signs in (OPENING, CLOSING))
+    pauses = [_within(clues.pause_K, spans_C2), clues.pause_K[first], clues.pause_K[last]]
+    digits = _within(classes == 1, spans_C2) / (last - first + 1)
+    cut = [join[kept_first], join[kept_last + 1]]
+    return [letters, *around, opened - closed, opened + closed, *pauses, digits, *cut]
 
 
 def _ids(reading: Reading) -> Array:
@@ -154,10 +141,6 @@ def _over(what: np.ufunc, values_K: Array, spans_C2: Array) -> Array:
     """The least or the largest value in each span."""
     padded = np.append(values_K, values_K[-1])
     return np.asarray(what.reduceat(padded, np.add(spans_C2, [0, 1]).ravel())[::2])
-
-
-def _rank(values: Array) -> Array:
-    return np.argsort(np.argsort(-values, kind="stable"), kind="stable")
 
 
 def _class(unit: str) -> int:
