@@ -176,7 +176,6 @@ TRIALS = {
     "cmrc2018": Trial(
         task=Answering(),
         files="cmrc2018",
-        more_train=("drcd.train",),
         also=("xquad_zh.test",),
         pickers=(150,),
         bars=(Bar("F1", 35), Bar("exact match", 12)),

@@ -6,11 +6,11 @@ Shapes: N units of the passage, K of them kept, D numbers, F hashed features.
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from chidu.stats import Array
-from chidu.tasks.pointing.evidence import weigh
+from chidu.tasks.pointing.evidence import Flags, weigh
 from chidu.tasks.pointing.hashing import hash_words
-from chidu.tasks.pointing.reading import PAUSE, Rarity, Reading, match
+from chidu.tasks.pointing.reading import PAUSE, Rarity, Reading, Whole, match
 
 BESIDE = 0.3
 """Weight of the better neighbour when sentences are chosen: an answer may stand beside what is asked."""
@@ -21,12 +21,12 @@ class Clues:
     """A question and what is known of the kept units of its passage."""
 
     reading: Reading
-    kept_K: Array
+    kept_K: Whole
     """Their numbers in the passage."""
-    numbers_KD: Array
+    numbers_KD: NDArray[np.float32]
     """See `evidence`."""
-    hashes_KF: Array
-    pause_K: Array
+    hashes_KF: NDArray[np.int32]
+    pause_K: Flags
     """Whether a unit is a sign that ends a clause."""
 
 

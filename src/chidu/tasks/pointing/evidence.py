@@ -4,11 +4,15 @@ Shapes: N units of the passage, M units of the question, S sentences.
 """
 
 from enum import IntEnum, auto
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from chidu.stats import Array
-from chidu.tasks.pointing.reading import Match, Reading
+from chidu.tasks.pointing.reading import Match, Reading, Whole
+
+Flags = NDArray[np.bool_]
 
 FAR = 25
 """Distances are cut here."""
@@ -65,7 +69,7 @@ class Number(IntEnum):
     """Of the sentence."""
 
 
-def weigh(reading: Reading, match: Match, pause_N: Array) -> Array:
+def weigh(reading: Reading, match: Match, pause_N: Flags) -> Array:
     """The numbers of each unit, [N, Number]."""
     sentence, at = reading.sentence_N, np.array(reading.question_at)
     before_M, after_M = at < reading.asked.begin, at >= reading.asked.end
@@ -94,7 +98,7 @@ def weigh(reading: Reading, match: Match, pause_N: Array) -> Array:
     return np.column_stack(columns)
 
 
-def _of_sentences(cover_S: Array, sentence_N: Array) -> list[Array]:
+def _of_sentences(cover_S: Array, sentence_N: Whole) -> list[Array]:
     share = cover_S / (cover_S.max() or 1.0)
     rank = np.argsort(np.argsort(-cover_S, kind="stable"), kind="stable")
     place, many = np.arange(len(cover_S)) / len(cover_S), np.full(len(cover_S), len(cover_S))
@@ -102,7 +106,7 @@ def _of_sentences(cover_S: Array, sentence_N: Array) -> list[Array]:
     return [row[sentence_N] for row in rows]
 
 
-def _sides(match: Match, sentence_N: Array, before_M: Array, after_M: Array) -> list[Array]:
+def _sides(match: Match, sentence_N: Whole, before_M: Flags, after_M: Flags) -> list[Array]:
     """Covers left and right of each unit: running maxima of each unit of the question, begun anew in each sentence."""
     out = []
     turned = sentence_N.max() - sentence_N[::-1]
@@ -115,7 +119,7 @@ def _sides(match: Match, sentence_N: Array, before_M: Array, after_M: Array) -> 
     return out
 
 
-def _runs(match: Match, before_M: Array, after_M: Array) -> list[Array]:
+def _runs(match: Match, before_M: Flags, after_M: Flags) -> list[Array]:
     run = np.where(match.back_NM > 0, match.back_NM + match.forth_NM - 1, 0).max(axis=1)
     left, right = shift(match.back_NM, 1), shift(match.forth_NM, -1)
     first, rest = int(before_M.sum()), np.flatnonzero(after_M)[:NEXT]
@@ -125,7 +129,7 @@ def _runs(match: Match, before_M: Array, after_M: Array) -> list[Array]:
     return [np.minimum(row, LONGEST_RUN) for row in rows]
 
 
-def since(flag_N: Array, group_N: Array) -> Array:
+def since(flag_N: Flags, group_N: Whole) -> Whole:
     """Units since the last flagged one before each in its sentence, itself excluded; `FAR` where there is none."""
     place = np.arange(len(flag_N))
     last = np.append(-1, np.maximum.accumulate(np.where(flag_N, place, -1))[:-1])
@@ -133,12 +137,12 @@ def since(flag_N: Array, group_N: Array) -> Array:
     return np.where(same, np.minimum(place - last, FAR), FAR)
 
 
-def until(flag_N: Array, group_N: Array) -> Array:
+def until(flag_N: Flags, group_N: Whole) -> Whole:
     """Units until the next flagged one."""
     return since(flag_N[::-1], group_N[::-1])[::-1]
 
 
-def shift(rows: Array, by: int) -> Array:
+def shift(rows: NDArray[Any], by: int) -> NDArray[Any]:
     """Each row's neighbour, `by` rows before it; zeros where there is none."""
     out = np.zeros_like(rows)
     if by > 0:

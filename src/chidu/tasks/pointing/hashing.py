@@ -7,10 +7,12 @@ from functools import lru_cache
 from zlib import crc32
 
 import numpy as np
+from numpy.typing import NDArray
 
-from chidu.stats import Array
 from chidu.tasks.pointing.evidence import shift
-from chidu.tasks.pointing.reading import Rarity, Reading, number, stem
+from chidu.tasks.pointing.reading import Rarity, Reading, Whole, number, stem
+
+Hashes = NDArray[np.uint64]
 
 BUCKETS = 1 << 22
 """Of the hash."""
@@ -19,7 +21,7 @@ PAIRED = 6
 ENDINGS = ("ing", "ed", "ly", "s", "er")
 
 
-def hash_words(reading: Reading, rarity: Rarity, kept_K: Array) -> Array:
+def hash_words(reading: Reading, rarity: Rarity, kept_K: Whole) -> NDArray[np.int32]:
     """[K, F]."""
     ids = np.array([number(unit) for unit in reading.units], dtype=np.uint64)
     shapes = np.array(_shapes(reading), dtype=np.uint64)
@@ -44,7 +46,7 @@ def hash_words(reading: Reading, rarity: Rarity, kept_K: Array) -> Array:
     return (mixed & np.uint64(BUCKETS - 1)).astype(np.int32).T
 
 
-def mix(left: Array, right: Array) -> Array:
+def mix(left: Hashes, right: Hashes) -> Hashes:
     """A hash of two numbers, each of 64 bits."""
     with np.errstate(over="ignore"):
         mixed = (left * np.uint64(0x9E3779B97F4A7C15)) ^ ((right + np.uint64(1)) * np.uint64(0xC2B2AE3D27D4EB4F))

@@ -10,7 +10,7 @@ import numpy as np
 from chidu.stats import Array
 from chidu.tasks.example import Example
 from chidu.tasks.metrics.matching import words_of
-from chidu.tasks.pointing.reading import Reading
+from chidu.tasks.pointing.reading import Reading, Whole
 
 NEAREST = 0.4
 """F1 that a span must have with an answer that does not stand in the passage, to be learnt from."""
@@ -47,7 +47,7 @@ def _nearest(reading: Reading, example: Example) -> tuple[int, int] | None:
     return (int(spans[best, 0]), int(spans[best, 1])) if value[best] > NEAREST else None
 
 
-def nearness(reading: Reading, spans_C2: Array) -> Array:
+def nearness(reading: Reading, spans_C2: Whole) -> Array:
     """F1 of shared words of each span with the first right answer, [C], unit by unit.
 
     That of `shared_f1`, but for words that a sign divides into units.

@@ -13,13 +13,12 @@ from typing import Any
 import numpy as np
 
 from chidu.errors import InputError
-from chidu.stats import Array
 from chidu.tasks.example import Example, Prediction, is_chinese
 from chidu.tasks.metrics.libraries import load
 from chidu.tasks.pointing.clues import Clues, find_clues
 from chidu.tasks.pointing.labels import locate, nearness
-from chidu.tasks.pointing.reading import Rarity, read
-from chidu.tasks.pointing.scorer import Scorer, Scores, fit_scorer, score
+from chidu.tasks.pointing.reading import Rarity, Whole, read
+from chidu.tasks.pointing.scorer import Scorer, Scores, Span, fit_scorer, score
 from chidu.tasks.pointing.spans import find_spans
 from chidu.tasks.pointing.traits import KIND, Joins, describe
 
@@ -75,14 +74,7 @@ def fit_pointer(train: Sequence[Example], *, trees: int = 150, leaf: int = 50, s
     readings = [read(example, chinese) for example in train]
     rarity, joins = Rarity.count(readings), Joins.count(readings)
     clues = [find_clues(reading, rarity, SENTENCES[chinese]) for reading in readings]
-    answers = [locate(reading) for reading in readings]
-    scorers, scores = [], [None] * len(clues)
-    for fold in range(FOLDS):
-        within = np.flatnonzero(folds_T != fold)
-        scorers.append(fit_scorer([clues[i] for i in within], [answers[i] for i in within], seed + fold))
-        without = np.flatnonzero(folds_T == fold)
-        for i, own in zip(without, score(scorers[-1], [clues[i] for i in without]), strict=True):
-            scores[i] = own
+    scorers, scores = _score_unlearnt(clues, [locate(reading) for reading in readings], folds_T, seed)
     rows, worth = [], []
     for one, own in zip(clues, scores, strict=True):
         spans = find_spans(one, own)
@@ -94,7 +86,21 @@ def fit_pointer(train: Sequence[Example], *, trees: int = 150, leaf: int = 50, s
     return Pointer(chinese, rarity, joins, tuple(scorers), fitted.fit(np.concatenate(rows), np.concatenate(worth)))
 
 
-def _folds(train: Sequence[Example]) -> Array:
+def _score_unlearnt(
+    clues: Sequence[Clues], answers: Sequence[Span | None], folds_T: Whole, seed: int
+) -> tuple[list[Scorer], list[Scores]]:
+    """A scorer for each fold, and the scores of each question by the one that has not learnt from its passage."""
+    scorers: list[Scorer] = []
+    scores: dict[int, Scores] = {}
+    for fold in range(FOLDS):
+        learnt = np.flatnonzero(folds_T != fold).tolist()
+        scorers.append(fit_scorer([clues[i] for i in learnt], [answers[i] for i in learnt], seed + fold))
+        others = np.flatnonzero(folds_T == fold).tolist()
+        scores |= zip(others, score(scorers[-1], [clues[i] for i in others]), strict=True)
+    return scorers, [scores[i] for i in range(len(clues))]
+
+
+def _folds(train: Sequence[Example]) -> Whole:
     """Which fold each question is in: all of one passage in the same."""
     places: dict[str, int] = {}
     for example in train:
@@ -113,5 +119,5 @@ def _mean(heard: Sequence[Scores]) -> Scores:
     )
 
 
-def _text(clues: Clues, span: Array) -> str:
+def _text(clues: Clues, span: Whole) -> str:
     return clues.reading.text(*clues.kept_K[span])

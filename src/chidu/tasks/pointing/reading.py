@@ -13,6 +13,7 @@ from functools import lru_cache
 from zlib import crc32
 
 import numpy as np
+from numpy.typing import NDArray
 
 from chidu.stats import Array
 from chidu.tasks.baselines.sentences import split_sentences
@@ -20,6 +21,8 @@ from chidu.tasks.example import Example
 from chidu.tasks.metrics.subsequence import rouge_words
 from chidu.tasks.passages import split_units
 from chidu.tasks.pointing.questions import Asked, ask
+
+Whole = NDArray[np.int64]
 
 PAUSE = re.compile(r"[，,、：:()（）。；;！!？?.\"“”《》「」『』—-]")
 WORTH = {True: (0.0, 0.3, 0.8, 1.0), False: (0.0, 0.7, 0.9, 1.0)}
@@ -38,10 +41,10 @@ class Reading:
     question_at: list[int]
     units: list[str]
     """Of the passage, without case."""
-    begins_N: Array
-    ends_N: Array
+    begins_N: Whole
+    ends_N: Whole
     """Characters of each unit, the last one excluded."""
-    sentence_N: Array
+    sentence_N: Whole
     """Number of its sentence."""
 
     def text(self, first: int, last: int) -> str:
@@ -120,9 +123,9 @@ class Rarity:
 class Match:
     """What a passage shares with its question."""
 
-    back_NM: Array
+    back_NM: Whole
     """Length of the run of shared units that ends at a unit of the passage and one of the question."""
-    forth_NM: Array
+    forth_NM: Whole
     """That begins there."""
     worth_NM: Array
     """Rarity of a shared unit times the worth of its run."""

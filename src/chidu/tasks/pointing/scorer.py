@@ -16,6 +16,7 @@ from torch.nn import functional
 from chidu.stats import Array
 from chidu.tasks.pointing.clues import Clues
 from chidu.tasks.pointing.hashing import BUCKETS
+from chidu.tasks.pointing.reading import Whole
 
 HIDDEN = 8
 SEEN = 8
@@ -52,6 +53,9 @@ class Scores:
 
 class Scorer(nn.Module):
     """The layers, and which hashed features they know."""
+
+    middle_D: Tensor
+    spread_D: Tensor
 
     def __init__(self, clues: Sequence[Clues], seed: int) -> None:
         """Begin without knowledge of the answers."""
@@ -114,7 +118,7 @@ def fit_scorer(clues: Sequence[Clues], spans: Sequence[Span | None], seed: int) 
     return scorer.eval()
 
 
-def sum_losses(logits_T3: Tensor, kept: Sequence[Array], spans: Sequence[Span]) -> Tensor:
+def sum_losses(logits_T3: Tensor, kept: Sequence[Whole], spans: Sequence[Span]) -> Tensor:
     """Cross-entropy of where each answer begins and ends, and weighted that of which units it holds.
 
     Where the first or last unit of an answer is not among the kept ones, that part is left out.

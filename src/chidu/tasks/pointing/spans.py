@@ -9,6 +9,7 @@ import numpy as np
 
 from chidu.stats import Array
 from chidu.tasks.pointing.clues import Clues
+from chidu.tasks.pointing.reading import Whole
 from chidu.tasks.pointing.scorer import Scores
 
 LONGEST = {True: 32, False: 24}
@@ -19,7 +20,7 @@ SENTENCES = 3
 """Best sentences that are spans as a whole, and all of whose clauses are."""
 
 
-def find_spans(clues: Clues, scores: Scores) -> Array:
+def find_spans(clues: Clues, scores: Scores) -> Whole:
     """First and last kept unit of each, [C, 2]; each once."""
     sentence = clues.reading.sentence_N[clues.kept_K]
     longest = LONGEST[clues.reading.chinese]
@@ -42,13 +43,13 @@ def find_spans(clues: Clues, scores: Scores) -> Array:
     return np.array(sorted(found))
 
 
-def promise(scores: Scores, first: Array, last: Array) -> Array:
+def promise(scores: Scores, first: Whole, last: Whole) -> Array:
     """Expected F1, roughly: twice the units that are expected in common over both expected lengths."""
     total = np.append(0, np.cumsum(scores.inside_K))
     return 2 * (total[last + 1] - total[first]) / (last + 1 - first + max(1.0, total[-1]))
 
 
-def _wholes(clues: Clues, scores: Scores, sentence: Array) -> list[tuple[int, int]]:
+def _wholes(clues: Clues, scores: Scores, sentence: Whole) -> list[tuple[int, int]]:
     """Sentences and clauses in which most is expected."""
     firsts = np.flatnonzero(np.diff(sentence, prepend=-1))
     lasts = np.append(firsts[1:], len(sentence)) - 1

@@ -5,15 +5,16 @@ Shapes: K kept units, C spans of one passage.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from chidu.stats import Array
 from chidu.tasks.pointing.clues import Clues
 from chidu.tasks.pointing.evidence import Number
-from chidu.tasks.pointing.hashing import mix
-from chidu.tasks.pointing.reading import Reading, number
+from chidu.tasks.pointing.hashing import Hashes, mix
+from chidu.tasks.pointing.reading import Reading, Whole, number
 from chidu.tasks.pointing.scorer import Scores
 from chidu.tasks.pointing.spans import promise
 
@@ -50,8 +51,8 @@ KIND = 0
 class Joins:
     """How much oftener than by chance two units stand side by side in training passages: where words end."""
 
-    singles: Array
-    pairs: Array
+    singles: Whole
+    pairs: Whole
 
     @classmethod
     def count(cls, readings: Sequence[Reading]) -> "Joins":
@@ -71,7 +72,7 @@ class Joins:
         return np.concatenate([[0.0], inner, [0.0]])
 
 
-def describe(clues: Clues, scores: Scores, spans_C2: Array, joins: Joins) -> Array:
+def describe(clues: Clues, scores: Scores, spans_C2: Whole, joins: Joins) -> Array:
     """Numbers of each span, [C, traits]; the first is the question's kind."""
     first, last = spans_C2.T
     numbers, count = clues.numbers_KD, len(spans_C2)
@@ -91,7 +92,7 @@ def describe(clues: Clues, scores: Scores, spans_C2: Array, joins: Joins) -> Arr
     )
 
 
-def _of_scores(scores: Scores, spans_C2: Array) -> list[Array]:
+def _of_scores(scores: Scores, spans_C2: Whole) -> list[NDArray[Any]]:
     """Of the ends, of what is inside and just outside, and beside the other spans."""
     first, last = spans_C2.T
     count, size = len(spans_C2), last - first + 1
@@ -107,7 +108,7 @@ def _of_scores(scores: Scores, spans_C2: Array) -> list[Array]:
     return [begin, end, likely, likely - likely.max(), rank, worth, worth - worth.max(), *whole, *ends, *inside, size]
 
 
-def _of_text(clues: Clues, spans_C2: Array, joins: Joins) -> list[Array]:
+def _of_text(clues: Clues, spans_C2: Whole, joins: Joins) -> list[NDArray[Any]]:
     """Length, signs, brackets, classes of characters, and whether words are cut."""
     first, last = spans_C2.T
     kept_first, kept_last = clues.kept_K[first], clues.kept_K[last]
@@ -123,21 +124,21 @@ def _of_text(clues: Clues, spans_C2: Array, joins: Joins) -> list[Array]:
     return [letters, *around, opened - closed, opened + closed, *pauses, digits, *cut]
 
 
-def _ids(reading: Reading) -> Array:
+def _ids(reading: Reading) -> Hashes:
     return np.array([number(unit) for unit in reading.units], dtype=np.uint64)
 
 
-def _place(ids: Array) -> Array:
+def _place(ids: Hashes) -> Whole:
     return ((ids ^ (ids >> np.uint64(22))) & np.uint64(TABLE - 1)).astype(np.int64)
 
 
-def _within(values_K: ArrayLike, spans_C2: Array) -> Array:
+def _within(values_K: ArrayLike, spans_C2: Whole) -> NDArray[Any]:
     """The sum of the values in each span."""
     sums = np.append(0, np.cumsum(values_K))
     return np.asarray(sums[spans_C2[:, 1] + 1] - sums[spans_C2[:, 0]])
 
 
-def _over(what: np.ufunc, values_K: Array, spans_C2: Array) -> Array:
+def _over(what: np.ufunc, values_K: NDArray[Any], spans_C2: Whole) -> NDArray[Any]:
     """The least or the largest value in each span."""
     padded = np.append(values_K, values_K[-1])
     return np.asarray(what.reduceat(padded, np.add(spans_C2, [0, 1]).ravel())[::2])
