@@ -102,7 +102,7 @@ def _of_sentences(cover_S: Array, sentence_N: Whole) -> list[Array]:
     share = cover_S / (cover_S.max() or 1.0)
     rank = np.argsort(np.argsort(-cover_S, kind="stable"), kind="stable")
     place, many = np.arange(len(cover_S)) / len(cover_S), np.full(len(cover_S), len(cover_S))
-    rows = (cover_S, share, rank, shift(share, 1), shift(share, -1), place, many)
+    rows: tuple[NDArray[Any], ...] = (cover_S, share, rank, shift(share, 1), shift(share, -1), place, many)
     return [row[sentence_N] for row in rows]
 
 

@@ -1,7 +1,7 @@
 """Each unit of a passage is scored: does the answer begin here, end here, is this part of it.
 
 Sums of hashed words and of numbers, and one hidden layer of the same: log p(begin) and log p(end) over the kept units
-of a passage (the output of 1611.01603, eq. 3), p(inside) of each unit. Shapes: T units of a batch, K kept ones of a
+of a passage (the output layer of 1611.01603), p(inside) of each unit. Shapes: T units of a batch, K kept ones of a
 passage, F hashed features, D numbers, H hidden.
 """
 
