@@ -26,6 +26,7 @@ from typing import Any
 import record
 from chidu.data.tokenizer import Tokenizer
 from chidu.store import write_text
+from chidu.tasks import Answering
 from chidu.tasks.baselines.baseline import choose
 from chidu.tasks.baselines.linear import linear_baselines
 from chidu.tasks.ensemble import combine, fit_weights
@@ -35,6 +36,7 @@ from chidu.tasks.fresh import fresh
 from chidu.tasks.generation import Generation
 from chidu.tasks.mixing import fit_mixture
 from chidu.tasks.picking import fit_picker
+from chidu.tasks.pointing import fit_pointer
 from chidu.tasks.predicting import predict
 from chidu.tasks.score import Score, make_score
 from chidu.tasks.tuned import Tuned
@@ -127,7 +129,7 @@ def run(name: str, seed: int, asked: argparse.Namespace, folder: Path) -> Done:
     test = thin(test, asked.limit or trial.limit)
     started = time.monotonic()
     if trial.pickers:
-        done = pick(name, seed, trial, train, valid, test)
+        done = pick(name, seed, trial, asked, train, valid, test)
     else:
         done = learn(name, seed, trial, asked, folder, train, valid, test)
     done.notes["minutes in all"] = (time.monotonic() - started) / 60
@@ -136,17 +138,29 @@ def run(name: str, seed: int, asked: argparse.Namespace, folder: Path) -> Done:
     return done
 
 
-def pick(name: str, seed: int, trial: Trial, train: list[Example], valid: list[Example], test: list[Example]) -> Done:
-    """Parts of the text, picked; how many trees, the validation split says."""
-    started = time.monotonic()
-    answerers = {f"{trees} trees": fit_picker(train, trees=trees, seed=seed) for trees in trial.pickers}
+def pick(
+    name: str,
+    seed: int,
+    trial: Trial,
+    asked: argparse.Namespace,
+    train: list[Example],
+    valid: list[Example],
+    test: list[Example],
+) -> Done:
+    """Parts of the text, or spans of the passage, picked; how many trees, the validation split says."""
+    started, busy = time.monotonic(), time.process_time()
+    fit = fit_pointer if isinstance(trial.task, Answering) else fit_picker
+    answerers = {f"{trees} trees": fit(train, trees=trees, seed=seed) for trees in trial.pickers}
     values = {one: trial.task.judge(valid, answer(valid)) for one, answer in answerers.items()}
-    minutes = (time.monotonic() - started) / 60
+    minutes, busy = (time.monotonic() - started) / 60, (time.process_time() - busy) / 60
     best = max(values, key=lambda one: values[one])
-    found = answerers[best](test)
-    scores = trial.task.score(test, found, train=train, valid=valid)
-    examination = Examination(tuple(scores), tuple(show(trial.task, test, found)))
-    return Done(name, seed, 0.0, minutes, None, {"test": examination}, {"chosen": best, "among": values})
+    notes = {"chosen": best, "among": values, "CPU minutes": busy}
+    done = Done(name, seed, 0.0, minutes, None, {}, notes)
+    for title, examples in {"test": test, **{other: read(trial, asked, other) for other in trial.also}}.items():
+        found = answerers[best](examples)
+        scores = trial.task.score(examples, found, train=train, valid=valid)
+        done.examinations[title] = Examination(tuple(scores), tuple(show(trial.task, examples, found)))
+    return done
 
 
 def learn(
