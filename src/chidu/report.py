@@ -98,7 +98,7 @@ def summarise(study: Study) -> dict[str, Any]:
         "ladder": _ladder(study),
         "target": {name: getattr(forecast, name) for name in ("params", "tokens", "flops")} if forecast else None,
         "forecast": {"median": forecast.median, **forecast.interval.to_json()} if forecast else None,
-        "outcome": {name: getattr(outcome, name) for name in ("loss", "error", "inside")} if outcome else None,
+        "outcome": {"loss": outcome.value, "error": outcome.error, "inside": outcome.inside} if outcome else None,
         "metrics": [metric.to_json() for metric in study.metrics],
         "cost": {name: cost.to_json() for name, cost in study.cost.items()},
         "next": study.next_run.to_json() if study.next_run else {"refused": study.next_refused},
