@@ -5,13 +5,12 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from chidu.data.tokenizer import Tokenizer
 from chidu.errors import CorruptError, InputError
-from chidu.model.text import TextTokenizer, encode
 from chidu.tasks.baselines.baseline import Answerer, Baseline
 from chidu.tasks.baselines.ngram import ORDER, NgramModel
 from chidu.tasks.example import Example, Prediction, is_chinese, text_field
@@ -20,6 +19,9 @@ from chidu.tasks.metrics.diversity import distinct, repetition
 from chidu.tasks.metrics.modelling import bits_per_byte
 from chidu.tasks.score import Metric
 from chidu.tasks.task import Task
+
+if TYPE_CHECKING:
+    from chidu.model.text import TextTokenizer
 
 PASSAGE = 2000
 """Characters, about, of the passages that a plain text file is cut into."""
@@ -124,9 +126,9 @@ class Generation(Task):
         return answer
 
 
-def fit_ngram(tokenizer: TextTokenizer, train: Sequence[Example]) -> NgramModel:
+def fit_ngram(tokenizer: "TextTokenizer", train: Sequence[Example]) -> NgramModel:
     """Count texts, end-of-text between them."""
-    parts = [np.array([tokenizer.eot, *encode(tokenizer, example.source)]) for example in train]
+    parts = [np.array([tokenizer.eot, *tokenizer.encode(example.source)]) for example in train]
     return NgramModel.fit(np.concatenate([*parts, [tokenizer.eot]]), tokenizer.vocab_size)
 
 
