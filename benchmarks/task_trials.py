@@ -238,6 +238,7 @@ TRIALS = {
         files="python_code",
         shape=Shape(kind="decoder", width=128, layers=3, vocab=2048, context=256),
         config=replace(WRITE, minutes=9, dropout=0.0, smoothing=0.0, batch_tokens=2048, **MUON),
+        mixture=True,
         how=Decoding(tokens=80, temperature=1.0),
         bars=(Bar("bits per byte", 1.25, lower=True),),
         then=Phase(
