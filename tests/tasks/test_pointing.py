@@ -14,7 +14,7 @@ from chidu.tasks.pointing.clues import Clues, find_clues
 from chidu.tasks.pointing.evidence import FAR, Number, since, until
 from chidu.tasks.pointing.labels import locate, nearness
 from chidu.tasks.pointing.questions import KINDS, ask
-from chidu.tasks.pointing.reading import Rarity, match, read
+from chidu.tasks.pointing.reading import count_rarity, match, read
 from chidu.tasks.pointing.scorer import Scores
 from chidu.tasks.pointing.spans import find_spans, promise
 
@@ -28,7 +28,7 @@ def question(text: str, context: str = PASSAGE, answer: str = "", start: int = -
 
 def clues_of(example: Example, chinese: bool = False) -> Clues:
     reading = read(example, chinese)
-    return find_clues(reading, Rarity.count([reading]), 8)
+    return find_clues(reading, count_rarity([reading]), 8)
 
 
 @pytest.mark.parametrize("chinese", [False, True])
@@ -62,10 +62,10 @@ def test_a_question_says_what_it_asks_for(text: str, chinese: bool, kind: str, f
 
 def test_a_sentence_covers_what_it_shares() -> None:
     reading = read(question("What did the dog eat?", "Cats sleep. The dog eats the fish. A dog barks."), False)
-    found = match(reading, Rarity.count([reading]))
+    found = match(reading, count_rarity([reading]))
     assert found.cover_S[1] > found.cover_S[2] > found.cover_S[0] == 0
     reading = read(question("康忠何时被任命？", CHINESE), True)
-    found = match(reading, Rarity.count([reading]))
+    found = match(reading, count_rarity([reading]))
     assert found.back_NM.max() == 3
     assert found.cover_S[1] == pytest.approx(found.worth_NM.max(axis=0).sum() / found.total)
 

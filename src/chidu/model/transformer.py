@@ -183,11 +183,19 @@ class Transformer(nn.Module):
 
     def logits(self, hidden_BTD: Tensor) -> Tensor:
         """The output head, [..., D] -> [..., V]; on chosen places alone it costs less than on all."""
+        bias = self.head_bias if self.config.head_bias else None
+        return project(self.to_head(hidden_BTD), self.head_weight, bias)
+
+    def to_head(self, hidden_BTD: Tensor) -> Tensor:
+        """What the output head multiplies, [..., D] -> [..., D]."""
         if self.config.head_transform:
             hidden_BTD = self.head_transform(hidden_BTD)
-        hidden_BTD = hidden_BTD * self.config.logit_scale
-        head = self.embedding.weight if self.config.tied else self.head.weight
-        return project(hidden_BTD, head, self.head_bias if self.config.head_bias else None)
+        return hidden_BTD * self.config.logit_scale
+
+    @property
+    def head_weight(self) -> Tensor:
+        """The output head, [V, D]; the embedding where the two are tied."""
+        return self.embedding.weight if self.config.tied else self.head.weight
 
     def hidden(
         self,

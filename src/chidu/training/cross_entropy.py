@@ -32,8 +32,7 @@ def cross_entropy(
     if learns:
         loss: Tensor = _CrossEntropy.apply(hidden_ND, head_VD, targets_N, weights_N, smoothing)
         return loss
-    losses, _ = cross_entropies(hidden_ND, head_VD, targets_N, None, smoothing)
-    return losses @ weights_N
+    return cross_entropies(hidden_ND, head_VD, targets_N, None, smoothing) @ weights_N
 
 
 def cross_entropies(
@@ -43,7 +42,7 @@ def cross_entropies(
     gradients: tuple[Tensor, Tensor] | None,
     smoothing: float = 0.0,
     weights_N: Tensor | None = None,
-) -> tuple[Tensor, tuple[Tensor, Tensor] | None]:
+) -> Tensor:
     """Each token's cross-entropy, [N].
 
     `gradients`, of the stream [N, D] and of the head, [D, V], are those of the (weighted) sum of the losses: the first
@@ -71,7 +70,7 @@ def cross_entropies(
         _spread(hidden_ND, mean_D, gradients, smoothing, weights_N)
     if gradients is not None and weights_N is not None:
         gradients[0].mul_(weights_N[:, None])
-    return torch.cat(losses)[:, 0], gradients
+    return torch.cat(losses)[:, 0]
 
 
 def _spread(
@@ -98,7 +97,7 @@ class _CrossEntropy(torch.autograd.Function):
     ) -> Tensor:
         dhead_DV = torch.zeros_like(head_VD.t(), memory_format=torch.contiguous_format)
         dhidden_ND = torch.empty_like(hidden_ND, memory_format=torch.contiguous_format)
-        losses, _ = cross_entropies(hidden_ND, head_VD, targets_N, (dhidden_ND, dhead_DV), smoothing, weights_N)
+        losses = cross_entropies(hidden_ND, head_VD, targets_N, (dhidden_ND, dhead_DV), smoothing, weights_N)
         ctx.save_for_backward(dhidden_ND, dhead_DV)
         return losses @ weights_N
 

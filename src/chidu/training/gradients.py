@@ -215,11 +215,11 @@ def _pieces(shape: torch.Size) -> list[tuple[slice, slice, slice]]:
 def _head(model: Transformer, x_ND: Tensor, targets_N: Tensor, weight: float) -> tuple[Tensor, Tensor]:
     """The mean loss and the gradient of the stream, [N, D]."""
     norm, scale = cast(RMSNorm, model.norm), model.config.logit_scale
-    head = model.embedding.weight if model.config.tied else model.head.weight
+    head = model.head_weight
     normed_ND, inverse_N1 = _normalise(x_ND, norm.eps)
     hidden_ND = normed_ND * (norm.weight * scale)
     dhidden_ND, dhead_DV = torch.empty_like(x_ND), torch.zeros_like(head.t(), memory_format=torch.contiguous_format)
-    losses, _ = cross_entropies(hidden_ND, head, targets_N, (dhidden_ND, dhead_DV))
+    losses = cross_entropies(hidden_ND, head, targets_N, (dhidden_ND, dhead_DV))
     part = weight / len(x_ND)
     _add(head, dhead_DV.t(), part)
     dhidden_ND.mul_(part * scale)

@@ -157,9 +157,7 @@ def losses(
         there = batch.weights > 0
         hidden, targets, weights = hidden[there], batch.targets[there], batch.weights[there]
     if _plain_on_cpu(model, hidden):
-        head = model.embedding.weight if model.config.tied else model.head.weight
-        read = model.head_transform(hidden) if model.config.head_transform else hidden
-        return cross_entropy(read * model.config.logit_scale, head, targets, weights, smoothing), weights.sum()
+        return cross_entropy(model.to_head(hidden), model.head_weight, targets, weights, smoothing), weights.sum()
     logits = model.logits(hidden).float()
     each = F.cross_entropy(logits, targets, reduction="none", label_smoothing=smoothing)
     return (each * weights).sum(), weights.sum()

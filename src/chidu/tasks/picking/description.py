@@ -13,6 +13,7 @@ import numpy as np
 from chidu.stats import Array
 from chidu.tasks.metrics.subsequence import rouge_words
 from chidu.tasks.picking.candidates import CUTS, Candidate, find_candidates
+from chidu.tasks.rarity import Rarity
 
 
 @dataclass(frozen=True)
@@ -34,29 +35,12 @@ def read_parts(text: str, chinese: bool) -> Parts:
     return Parts(candidates, words, whole)
 
 
-@dataclass(frozen=True)
-class Rarity:
-    """How rare words are among training texts: the logarithm of one over the share that has them."""
-
-    texts: int
-    counts: Counter[str]
-
-    @classmethod
-    def count(cls, parts: Sequence[Parts]) -> "Rarity":
-        """Learn from texts."""
-        return cls(len(parts), Counter(word for one in parts for word in one.whole))
-
-    def __getitem__(self, word: str) -> float:
-        """Rarity of a word, above 0."""
-        return math.log((self.texts + 1) / (self.counts[word] + 1)) + 0.1
-
-
-def describe(parts: Sequence[Parts], rarity: Rarity, chinese: bool) -> Array:
+def describe(parts: Sequence[Parts], rarity: Rarity[str], chinese: bool) -> Array:
     """Numbers for each candidate, [C, features]."""
     return np.array([row for one in parts for row in _describe(one, rarity, chinese)], dtype=float)
 
 
-def _describe(parts: Parts, rarity: Rarity, chinese: bool) -> list[list[float]]:
+def _describe(parts: Parts, rarity: Rarity[str], chinese: bool) -> list[list[float]]:
     last = max(one.place for one in parts.candidates)
     size = _length(parts.whole, rarity)
     lengths = {one.sentence: len(rouge_words(one.sentence, chinese)) for one in parts.candidates}
@@ -75,7 +59,7 @@ def _describe(parts: Parts, rarity: Rarity, chinese: bool) -> list[list[float]]:
     return rows
 
 
-def _likeness(bag: Counter[str], whole: Counter[str], size: float, rarity: Rarity) -> list[float]:
+def _likeness(bag: Counter[str], whole: Counter[str], size: float, rarity: Rarity[str]) -> list[float]:
     """Cosine to the whole text, share of words that come again, mean log count, mean rarity."""
     kinds = max(1, len(bag))
     shared = sum(count * whole[word] * rarity[word] ** 2 for word, count in bag.items())
@@ -85,5 +69,5 @@ def _likeness(bag: Counter[str], whole: Counter[str], size: float, rarity: Rarit
     return [shared / (_length(bag, rarity) * size + 1e-9), again, often, rare]
 
 
-def _length(bag: Counter[str], rarity: Rarity) -> float:
+def _length(bag: Counter[str], rarity: Rarity[str]) -> float:
     return math.sqrt(sum((count * rarity[word]) ** 2 for word, count in bag.items()))

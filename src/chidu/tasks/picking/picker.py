@@ -20,7 +20,8 @@ from chidu.tasks.baselines.baseline import Answerer
 from chidu.tasks.example import Example, Prediction, is_chinese
 from chidu.tasks.metrics.libraries import load
 from chidu.tasks.metrics.subsequence import rouge_l, rouge_words
-from chidu.tasks.picking.description import Parts, Rarity, describe, read_parts
+from chidu.tasks.picking.description import Parts, describe, read_parts
+from chidu.tasks.rarity import Rarity
 
 FOLDS = 5
 PENALTY = 300.0
@@ -86,7 +87,7 @@ class _Reader:
     """Turns candidates into rows: the numbers of `description` for the trees; n-grams beside them for the ridge."""
 
     chinese: bool
-    rarity: Rarity
+    rarity: Rarity[str]
     middle_F: Array
     spread_F: Array
     ngrams: Any
@@ -101,7 +102,7 @@ class _Reader:
         ngrams = count(binary=True, min_df=_floor(SEEN, parts), ngram_range=(1, 3), **options)
         edges = count(binary=True, min_df=_floor(SEEN_AT_EDGE, parts), token_pattern=r"\S+", lowercase=False)
         texts = [one.text for each in parts for one in each.candidates]
-        rarity = Rarity.count(parts)
+        rarity = Rarity.count(one.whole for one in parts)
         numbers = describe(parts, rarity, chinese)
         ngrams.fit(texts)
         edges.fit([_edges(text, chinese) for text in texts])

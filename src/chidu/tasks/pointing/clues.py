@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from chidu.tasks.pointing.evidence import Flags, weigh
 from chidu.tasks.pointing.hashing import hash_words
-from chidu.tasks.pointing.reading import PAUSE, Rarity, Reading, Whole, match
+from chidu.tasks.pointing.reading import PAUSE, Reading, Whole, match
+from chidu.tasks.rarity import Rarity
 
 BESIDE = 0.3
 """Weight of the better neighbour when sentences are chosen: an answer may stand beside what is asked."""
@@ -30,7 +31,7 @@ class Clues:
     """Whether a unit is a sign that ends a clause."""
 
 
-def find_clues(reading: Reading, rarity: Rarity, sentences: int) -> Clues:
+def find_clues(reading: Reading, rarity: Rarity[int], sentences: int) -> Clues:
     """Describe the units of so many sentences."""
     found = match(reading, rarity)
     cover = found.cover_S

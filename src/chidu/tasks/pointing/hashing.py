@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chidu.tasks.pointing.evidence import shift
-from chidu.tasks.pointing.reading import Rarity, Reading, Whole, number, stem
+from chidu.tasks.pointing.reading import Reading, Whole, number, stem
+from chidu.tasks.rarity import Rarity
 
 Hashes = NDArray[np.uint64]
 
@@ -21,7 +22,7 @@ PAIRED = 6
 ENDINGS = ("ing", "ed", "ly", "s", "er")
 
 
-def hash_words(reading: Reading, rarity: Rarity, kept_K: Whole) -> NDArray[np.int32]:
+def hash_words(reading: Reading, rarity: Rarity[int], kept_K: Whole) -> NDArray[np.int32]:
     """[K, F]."""
     ids = np.array([number(unit) for unit in reading.units], dtype=np.uint64)
     shapes = np.array(_shapes(reading), dtype=np.uint64)

@@ -17,10 +17,11 @@ from chidu.tasks.example import Example, Prediction, is_chinese
 from chidu.tasks.metrics.libraries import load
 from chidu.tasks.pointing.clues import Clues, find_clues
 from chidu.tasks.pointing.labels import locate, nearness
-from chidu.tasks.pointing.reading import Rarity, Whole, read
+from chidu.tasks.pointing.reading import Whole, count_rarity, read
 from chidu.tasks.pointing.scorer import Scorer, Scores, Span, fit_scorer, score
 from chidu.tasks.pointing.spans import find_spans
 from chidu.tasks.pointing.traits import KIND, Joins, describe
+from chidu.tasks.rarity import Rarity
 
 FOLDS = 3
 SENTENCES = {True: 6, False: 8}
@@ -40,7 +41,7 @@ class Pointer:
     """What was learnt; called with examples, it answers them."""
 
     chinese: bool
-    rarity: Rarity
+    rarity: Rarity[int]
     joins: Joins
     scorers: tuple[Scorer, ...]
     trees: Any
@@ -72,7 +73,7 @@ def fit_pointer(train: Sequence[Example], *, trees: int = 150, leaf: int = 50, s
     folds_T = _folds(train)
     chinese = is_chinese([example.source for example in train])
     readings = [read(example, chinese) for example in train]
-    rarity, joins = Rarity.count(readings), Joins.count(readings)
+    rarity, joins = count_rarity(readings), Joins.count(readings)
     clues = [find_clues(reading, rarity, SENTENCES[chinese]) for reading in readings]
     scorers, scores = _score_unlearnt(clues, [locate(reading) for reading in readings], folds_T, seed)
     rows, worth = [], []

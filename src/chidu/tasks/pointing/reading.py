@@ -3,10 +3,8 @@
 Shapes: N units of the passage, M units of the question, S sentences.
 """
 
-import math
 import re
 import unicodedata
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -21,6 +19,7 @@ from chidu.tasks.example import Example
 from chidu.tasks.metrics.subsequence import rouge_words
 from chidu.tasks.passages import split_units
 from chidu.tasks.pointing.questions import Asked, ask
+from chidu.tasks.rarity import Rarity
 
 Whole = NDArray[np.int64]
 
@@ -100,23 +99,10 @@ def stem(unit: str, chinese: bool) -> int:
     return crc32((unit if chinese else "".join(rouge_words(unit, False)) or unit).encode())
 
 
-@dataclass(frozen=True)
-class Rarity:
-    """How rare units are among training passages."""
-
-    texts: int
-    counts: Counter[int]
-
-    @classmethod
-    def count(cls, readings: Sequence[Reading]) -> "Rarity":
-        """Learn from passages, each once."""
-        once = {one.example.context: one for one in readings}
-        counts = Counter(s for one in once.values() for s in {stem(unit, one.chinese) for unit in one.units})
-        return cls(len(once), counts)
-
-    def __getitem__(self, stem: int) -> float:
-        """Logarithm of one over the share of passages that have it, above 0."""
-        return math.log((self.texts + 1) / (self.counts[stem] + 1)) + 0.1
+def count_rarity(readings: Sequence[Reading]) -> Rarity[int]:
+    """How rare the stems of units are among passages, each of them once."""
+    once = {one.example.context: one for one in readings}
+    return Rarity.count([stem(unit, one.chinese) for unit in one.units] for one in once.values())
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,7 +121,7 @@ class Match:
     """Worth of what each sentence holds of the question, each unit of it once, over `total`."""
 
 
-def match(reading: Reading, rarity: Rarity) -> Match:
+def match(reading: Reading, rarity: Rarity[int]) -> Match:
     """Compare a passage with its question."""
     stems = np.array([stem(unit, reading.chinese) for unit in reading.units])
     asked = np.array([stem(unit, reading.chinese) for unit in reading.question], dtype=stems.dtype)
