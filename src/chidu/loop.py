@@ -28,7 +28,7 @@ from chidu.ladder.plan import Plan
 from chidu.ladder.recipe import Parametrisation
 from chidu.ladder.rung import Rung
 from chidu.laws.fit import Fit, fit
-from chidu.metrics import MetricStudy, lock_metrics, score_metrics, study_metrics
+from chidu.metrics import RECEIPTS, MetricStudy, lock_metrics, score_metrics, study_metrics
 from chidu.report import Study, summarise, write_report
 from chidu.runs import RunTable
 from chidu.stages import Watch, confirm_stage, gate_stage, ladder_stage, metric_stage, plan_stage
@@ -148,10 +148,10 @@ def forecast_stage(law: Fit, target: TrainConfig, lab: Path, level: float) -> tu
     forecast = forecast_loss(law, params=float(rung.params), tokens=float(rung.tokens), level=level)
     path = lab / "forecast.json"
     if path.exists():
-        receipt = lab / "receipts" / f"{read_json(path)['receipt']}.json"
+        receipt = lab / RECEIPTS / f"{read_json(path)['receipt']}.json"
         if receipt.exists() and read_receipt(receipt)["forecast"] == forecast.to_json():
             return forecast, receipt
-    receipt = lock(forecast, lab / "receipts", fit=law)
+    receipt = lock(forecast, lab / RECEIPTS, fit=law)
     write_json(path, {**forecast.to_json(), "receipt": receipt.stem, "config": target.to_json()})
     return forecast, receipt
 
