@@ -2,6 +2,7 @@
 
 import os
 import socket
+import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +21,8 @@ from chidu.tasks.sandbox import Limits, Outcome, run_program, run_programs, try_
 
 SHORT = Limits(wall_seconds=4.0, cpu_seconds=2, memory_bytes=256 << 20)
 SECRET = "quince-1729"
+OWN = f"jails-{os.getpid()}"
+"""Where the jails of this test are: others may run programs on the machine too."""
 WORKING = [jail for jail in JAILS if try_jail(jail) is None]
 
 needs_jail = pytest.mark.skipif(not WORKING, reason="neither bubblewrap nor unshare works on this machine")
@@ -35,6 +38,7 @@ def outcomes(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     secret = tmp_path_factory.mktemp(SECRET) / "file"
     secret.write_text("secret")
     os.environ["CHIDU_SECRET"] = SECRET
+    tempfile.tempdir = str(tmp_path_factory.mktemp(OWN))
     with socket.create_server(("127.0.0.1", 0)) as server, ThreadPoolExecutor(6) as pool:
         port = server.getsockname()[1]
         programs = {
@@ -47,6 +51,7 @@ def outcomes(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
         ran = pool.map(lambda program: run_program(program, SHORT, request.param), programs.values())
         yield dict(zip(programs, ran, strict=True))
     del os.environ["CHIDU_SECRET"]
+    tempfile.tempdir = None
 
 
 def test_there_are_twenty() -> None:
@@ -74,7 +79,7 @@ def test_nothing_is_left_running(outcomes: dict[str, Outcome]) -> None:
                 line = (folder / "cmdline").read_bytes()
             except OSError:
                 continue
-            if b"/program.py" in line and b"chidu-jail-" in line:
+            if b"/program.py" in line and OWN.encode() in line:
                 left.append(line)
     assert left == []
 
